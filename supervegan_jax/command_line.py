@@ -1,0 +1,23 @@
+"""How every command of the project starts and how it fails."""
+
+import sys
+from collections.abc import Callable
+
+
+def run(command: Callable[[], int | None]) -> None:
+    """Runs `command` and exits; wrong input or a full disk is one line on stderr and exit code 2.
+
+    Args:
+      command: takes nothing, returns an exit code or None for success. `ValueError` and `OSError`
+        are the user's to mend, so they are shown without a traceback; anything else is a defect
+        of ours and keeps its traceback.
+    """
+    try:
+        sys.exit(command() or 0)
+    except (ValueError, OSError) as error:
+        message = " ".join(str(error).split()) or type(error).__name__
+        print(f"error: {message}", file=sys.stderr)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        sys.exit(130)
