@@ -1,0 +1,1 @@
+"""Configurations: base.py names every field, the others change some."""

@@ -1,0 +1,1 @@
+"""From raw video to training records: clips, encodes at a measured bitrate, patches."""

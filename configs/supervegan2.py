@@ -1,0 +1,20 @@
+r"""SUPERVEGAN-2: 640x360 at 750 kbit/s in, 1280x720 out.
+
+python -m supervegan_jax.main --config configs/supervegan2.py \
+    --config.data.records=RECORDS --workdir runs/supervegan2
+
+Hardware, time and scores: not measured yet.
+"""
+
+from ml_collections import ConfigDict
+
+from configs import base
+from supervegan_jax.models.supervegan import VARIANTS
+
+
+def get_config() -> ConfigDict:
+    """The paper's recipe with the fields of this variant."""
+    c = base.get_config()
+    c.model.update(VARIANTS["supervegan2"])
+    c.prepare.bitrates_kbps = (750,)
+    return c

@@ -1,0 +1,113 @@
+"""Which frames of each clip train and which are held out, and how many patches each clip gives."""
+
+import dataclasses
+import math
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from fractions import Fraction
+from pathlib import Path
+
+from data_prep.folder import WINDOW, Clip
+
+
+@dataclasses.dataclass(frozen=True)
+class Frames:
+    """The division of one clip.
+
+    Attributes:
+      train: first frame and one past the last that any training window may show.
+      centers: likewise, the frames a training window may be centred on. Windows reach past the
+        clip's own ends (where frames are repeated) but never into held-out frames.
+      validation: likewise, the held-out frames.
+    """
+
+    train: tuple[int, int]
+    centers: tuple[int, int]
+    validation: tuple[int, int]
+
+
+def divide(clip: Clip, tail: str | float | None, held_out: Sequence[str]) -> Frames:
+    """Divides a clip's frames.
+
+    Args:
+      clip: the clip.
+      tail: its last part to hold out: "20%" or a number below 1 is a fraction of its frames,
+        "1.5s" or a number from 1 on are seconds; None or 0 holds nothing out.
+      held_out: patterns of ids and of source names; a clip that matches one is held out whole.
+
+    Raises:
+      ValueError: a tail that cannot be read, or one that leaves fewer than 5 frames to train on.
+    """
+    count = clip.frame_count
+    if any(_matches(clip, pattern) for pattern in held_out):
+        return Frames((0, 0), (0, 0), (0, count))
+    last = count - tail_frames(tail, count, clip.rate)
+    if last < WINDOW:
+        raise ValueError(
+            f"holdout_tail {tail} leaves {max(last, 0)} of the {count} frames of {clip.clip_id} "
+            f"to train on; at least {WINDOW} are needed"
+        )
+    return Frames((0, last), (0, last if last == count else last - WINDOW // 2), (last, count))
+
+
+def check_patterns(clips: Sequence[Clip], patterns: Sequence[str], name: str) -> None:
+    """Raises `ValueError` for a pattern that matches no clip."""
+    for pattern in patterns:
+        if not any(_matches(clip, pattern) for clip in clips):
+            raise ValueError(f"{name} {pattern!r} matches no clip and no source's file name")
+
+
+def _matches(clip: Clip, pattern: str) -> bool:
+    return fnmatchcase(clip.clip_id, pattern) or fnmatchcase(Path(clip.source).name, pattern)
+
+
+def tail_frames(tail: str | float | None, frame_count: int, fps: Fraction) -> int:
+    """The number of frames that `tail` (see `divide`) means, rounded up."""
+    text = str(tail or 0).strip()
+    try:
+        value = Fraction(text.rstrip("%s"))
+    except ValueError:
+        value = Fraction(-1)
+    if value < 0 or (text.endswith("%") and value >= 100):
+        raise ValueError(
+            f"holdout_tail {tail!r}: must be a fraction such as 0.2 or 20%, or seconds such as 1.5s"
+        )
+    if text.endswith("%"):
+        return math.ceil(frame_count * value / 100)
+    if text.endswith("s") or value >= 1:
+        return math.ceil(value * fps)
+    return math.ceil(frame_count * value)
+
+
+def apportion(
+    patches: int, clips: Sequence[Clip], centers: Sequence[int], weights: Mapping[str, float]
+) -> list[int]:
+    """Shares out patches in proportion to each clip's centre frames times its weight.
+
+    Args:
+      patches: how many in all.
+      clips: the clips.
+      centers: centre frames of each.
+      weights: pattern -> weight; the first that matches counts, a clip without one has 1.
+
+    Returns:
+      Patches of each clip; they add up to `patches` (largest remainders first).
+
+    Raises:
+      ValueError: a weight below 0, or nothing to draw from.
+    """
+    if any(weight < 0 for weight in weights.values()):
+        raise ValueError(f"weights {dict(weights)}: must not be below 0")
+    shares = []
+    for clip, count in zip(clips, centers, strict=True):
+        weight = next((w for pattern, w in weights.items() if _matches(clip, pattern)), 1.0)
+        shares.append(Fraction(weight) * count)
+    total = sum(shares)
+    if not total:
+        raise ValueError("no frames to train on: every clip is held out or has weight 0")
+    exact = [patches * share / total for share in shares]
+    counts = [math.floor(value) for value in exact]
+    by_remainder = sorted(range(len(clips)), key=lambda i: (counts[i] - exact[i], clips[i].clip_id))
+    for index in by_remainder[: patches - sum(counts)]:
+        counts[index] += 1
+    return counts

@@ -1,0 +1,201 @@
+"""The training records of one clip: drawn, cut out in one pass over the videos, written."""
+
+import dataclasses
+import hashlib
+import os
+import shutil
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from data_prep import folder
+from data_prep.folder import WINDOW, Clip, ClipEncode
+from supervegan_jax.data import records
+from supervegan_jax.video.reader import read_frames
+
+SHARD_BYTES = 128 * 2**20
+_RECORDS_AT_ONCE = 128
+
+
+@dataclasses.dataclass(frozen=True)
+class ClipTask:
+    """What the records of one clip depend on.
+
+    Attributes:
+      clip: the ground truth.
+      encodes: the inputs; each patch is drawn from one of them.
+      data: folder of clips and encodes.
+      part: folder to make: shards and part.json.
+      scale, patch_size: r and p.
+      seed: of the drawing.
+      count: patches.
+      centers: first frame and one past the last a window may be centred on.
+    """
+
+    clip: Clip
+    encodes: tuple[ClipEncode, ...]
+    data: Path
+    part: Path
+    scale: int
+    patch_size: int
+    seed: int
+    count: int
+    centers: tuple[int, int]
+
+
+def draw(task: ClipTask) -> np.ndarray:
+    """Draws the patches of a clip, uniformly over its inputs, centre frames and positions.
+
+    They depend on the seed and the clip's id alone, not on other clips; asking for fewer gives the
+    first of the same.
+
+    Returns:
+      int64 [count, 4]: index of the encode, centre frame, y, x (input pixels).
+    """
+    digest = hashlib.sha256(f"{task.seed}/{task.clip.clip_id}".encode()).digest()
+    uniform = np.random.default_rng(int.from_bytes(digest[:16], "big")).random((task.count, 4))
+    first, last = task.centers
+    y_count = task.clip.height // task.scale - task.patch_size + 1
+    x_count = task.clip.width // task.scale - task.patch_size + 1
+    sizes = np.array([len(task.encodes), last - first, y_count, x_count])
+    return np.floor(uniform * sizes).astype(np.int64) + np.array([0, first, 0, 0])
+
+
+def write_part(task: ClipTask) -> None:
+    """Writes the records of one clip into `task.part`, in the order drawn; done is done.
+
+    Raises:
+      ValueError: the videos do not belong together (frames, sizes), or one is damaged.
+      OSError: nothing can be written.
+    """
+    if (task.part / "part.json").exists():
+        return
+    working = task.part.with_name(f".{task.part.name}.{os.getpid()}.tmp")
+    shutil.rmtree(working, ignore_errors=True)
+    folder.make_folder(working)
+    try:
+        _write(task, working)
+        working.rename(task.part)
+    finally:
+        shutil.rmtree(working, ignore_errors=True)
+
+
+def _write(task: ClipTask, working: Path) -> None:
+    p, r = task.patch_size, task.scale
+    drawn = draw(task)
+    # Frames pass in their order, records are kept in the order drawn: both arrays lie on disk.
+    lr = np.lib.format.open_memmap(
+        working / "lr.npy", mode="w+", dtype=np.uint8, shape=(task.count, WINDOW, p, p, 3)
+    )
+    hr = np.lib.format.open_memmap(
+        working / "hr.npy", mode="w+", dtype=np.uint8, shape=(task.count, r * p, r * p, 3)
+    )
+    _cut_out(task, drawn, lr, hr)
+    lengths = _write_shards(task, drawn, lr, hr, working)
+    del lr, hr
+    for name in ("lr.npy", "hr.npy", "dataset_info.json", "features.json"):
+        (working / name).unlink()
+    names = sorted(path.name for path in working.iterdir())
+    size = sum((working / name).stat().st_size for name in names)
+    part = {"shards": names, "lengths": lengths, "bytes": size}
+    folder.write_json(working / "part.json", part)
+
+
+def _cut_out(task: ClipTask, drawn: np.ndarray, lr: np.ndarray, hr: np.ndarray) -> None:
+    """Fills lr [n, 5, p, p, 3] and hr [n, r*p, r*p, 3], reading every video once."""
+    p, r, count = task.patch_size, task.scale, task.clip.frame_count
+    # What each frame gives: (encode, frame) -> [(record, place in the window)].
+    inputs: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
+    truths: dict[int, list[int]] = defaultdict(list)
+    for record, (encode, center, _, _) in enumerate(drawn.tolist()):
+        truths[center].append(record)
+        for place in range(WINDOW):
+            frame = min(max(center + place - WINDOW // 2, 0), count - 1)
+            inputs[encode, frame].append((record, place))
+    for frame, (truth, *decoded) in enumerate(_read_together(task)):
+        for record in truths[frame]:
+            y, x = drawn[record, 2:] * r
+            hr[record] = truth[y : y + r * p, x : x + r * p]
+        for encode, image in enumerate(decoded):
+            for record, place in inputs[encode, frame]:
+                y, x = drawn[record, 2:]
+                lr[record, place] = image[y : y + p, x : x + p]
+
+
+def _read_together(task: ClipTask) -> Iterator[Sequence[np.ndarray]]:
+    """Yields the ground truth and all inputs, frame by frame.
+
+    Raises:
+      ValueError: another number of frames or not exactly 1/r of the size.
+    """
+    clip, data = task.clip, task.data
+    paths = [folder.clip_path(data, clip.clip_id)]
+    for e in task.encodes:
+        paths.append(folder.encode_path(data, e.clip_id, e.codec, e.target_kbps, e.scale))
+    videos = [read_frames(path) for path in paths]
+    shapes = [(clip.height, clip.width, 3)]
+    shapes += [(clip.height // task.scale, clip.width // task.scale, 3)] * len(task.encodes)
+    for index in range(clip.frame_count + 1):
+        frames = [next(video, None) for video in videos]
+        present = []
+        for frame, path, shape in zip(frames, paths, shapes, strict=True):
+            if (frame is None) != (index == clip.frame_count):
+                found = f"{index} frames" if frame is None else f"more than {index} frames"
+                raise ValueError(f"{path} has {found}, the clip has {clip.frame_count}")
+            if frame is not None and frame.shape != shape:
+                raise ValueError(
+                    f"{path} is {frame.shape[1]}x{frame.shape[0]}, must be {shape[1]}x{shape[0]}"
+                )
+            if frame is not None:
+                present.append(frame)
+        if present:
+            yield present
+
+
+def _write_shards(
+    task: ClipTask, drawn: np.ndarray, lr: np.ndarray, hr: np.ndarray, working: Path
+) -> list[int]:
+    """Writes the records with tensorflow-datasets; returns the number in each shard."""
+    _, tfds = records.load_tensorflow()
+    record_bytes = lr[0].nbytes + hr[0].nbytes
+    shard_length = max(1, SHARD_BYTES // record_bytes)
+    writer = tfds.core.SequentialWriter(
+        dataset_info(working, task.scale, task.patch_size), max_examples_per_shard=shard_length
+    )
+    writer.initialize_splits(["train"])
+    for start in range(0, task.count, _RECORDS_AT_ONCE):
+        rows = range(start, min(start + _RECORDS_AT_ONCE, task.count))
+        examples = [
+            {
+                "lr": lr[i],
+                "hr": hr[i],
+                "clip_id": task.clip.clip_id,
+                "frame": int(drawn[i, 1]),
+                "y": int(drawn[i, 2]),
+                "x": int(drawn[i, 3]),
+            }
+            for i in rows
+        ]
+        writer.add_examples({"train": examples})
+    writer.close_all()
+    full, rest = divmod(task.count, shard_length)
+    return [shard_length] * full + [rest] * (rest > 0)
+
+
+def dataset_info(directory: Path, scale: int, patch_size: int) -> Any:
+    """The `tfds.core.DatasetInfo` of records in `directory`."""
+    _, tfds = records.load_tensorflow()
+    identity = tfds.core.dataset_info.DatasetIdentity(
+        name=records.DATASET_NAME,
+        version="1.0.0",
+        data_dir=os.fspath(directory),
+        module_name="",
+    )
+    return tfds.core.DatasetInfo(
+        builder=identity,
+        features=records.features(scale, patch_size),
+        description="Patches of low-bitrate video with their ground truth.",
+    )

@@ -1,0 +1,151 @@
+"""From a configuration to the objects that train: the only reader of config fields beside main."""
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+from ml_collections import ConfigDict
+
+from supervegan_jax.losses.perceptual import perceptual_loss, random_crop_position
+from supervegan_jax.models import build_generator
+from supervegan_jax.models.discriminator import Discriminator
+from supervegan_jax.models.vgg import VGG
+from supervegan_jax.pretrained.vgg_weights import load_vgg
+from supervegan_jax.training.loop import Batches
+from supervegan_jax.training.optimizers import make_optimizer, make_schedule
+from supervegan_jax.training.phases import Phase, make_phases
+from supervegan_jax.training.system import PerceptualLoss, System
+
+DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+def build_phases(config: ConfigDict) -> tuple[Phase, ...]:
+    """The training phases `config` describes."""
+    return make_phases(config.phase_names, config.phases.to_dict(), config.ablation)
+
+
+def compute_dtype(config: ConfigDict) -> Any:
+    """The dtype of features.
+
+    Raises:
+      ValueError: it is neither float32 nor bfloat16.
+    """
+    if config.compute_dtype not in DTYPES:
+        raise ValueError(
+            f"compute_dtype {config.compute_dtype!r}; accepted are {', '.join(DTYPES)}"
+        )
+    return DTYPES[config.compute_dtype]
+
+
+def build_model(config: ConfigDict) -> nn.Module:
+    """The generator `config` describes."""
+    return build_generator(**config.model.to_dict(), dtype=compute_dtype(config))
+
+
+def build_system(config: ConfigDict, phases: tuple[Phase, ...]) -> System:
+    """Networks, losses and optimizers."""
+    dtype, optimizer = compute_dtype(config), config.optimizer
+    schedule = partial(
+        make_schedule, phases, kind=optimizer.schedule, warmup_steps=optimizer.warmup_steps
+    )
+    fall = optimizer.final_learning_rate / optimizer.learning_rate
+    return System(
+        generator=build_model(config),
+        discriminator=Discriminator(config.discriminator.width, dtype),
+        perceptual=build_perceptual(config, dtype),
+        optimizer=make_optimizer(optimizer.b1, optimizer.b2, optimizer.max_gradient_norm),
+        schedule=schedule(
+            learning_rate=optimizer.learning_rate,
+            final_learning_rate=optimizer.final_learning_rate,
+        ),
+        discriminator_schedule=schedule(
+            learning_rate=optimizer.discriminator_learning_rate,
+            final_learning_rate=optimizer.discriminator_learning_rate * fall,
+        ),
+        ema_decay=optimizer.ema_decay,
+        accumulate=optimizer.accumulate,
+        seed=config.seed,
+    )
+
+
+def build_perceptual(config: ConfigDict, dtype: Any) -> PerceptualLoss:
+    """The perceptual distance; its network computes nothing beyond the deepest layer asked for."""
+    fields = config.perceptual
+    network = VGG(network=fields.network, layers=tuple(fields.layers), dtype=dtype)
+    crop_size = fields.crop_size or None
+
+    def distance(
+        frozen: dict[str, Any], estimate: jax.Array, target: jax.Array, key: jax.Array
+    ) -> jax.Array:
+        position = random_crop_position(key, target.shape, crop_size) if crop_size else None
+        return perceptual_loss(
+            lambda images: network.apply(frozen, images),
+            target,
+            estimate,
+            crop_size=crop_size,
+            crop_position=position,
+        )
+
+    return distance
+
+
+def load_frozen(config: ConfigDict, phases: tuple[Phase, ...]) -> dict[str, Any]:
+    """Parameters of the perceptual network; {} if no phase weighs its loss."""
+    if not any(dict(phase.weights).get("perceptual") for phase in phases):
+        return {}
+    variables = load_vgg(config.perceptual.network, config.perceptual.weights or None)
+    network = VGG(network=config.perceptual.network, layers=tuple(config.perceptual.layers))
+    # Only the layers the slice has, so that no device holds the others.
+    wanted = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
+    return _select(variables, wanted)
+
+
+def _select(tree: Any, like: Any) -> Any:
+    if not isinstance(like, dict):
+        return tree
+    return {name: _select(tree[name], value) for name, value in like.items()}
+
+
+def build_batches(config: ConfigDict, records: Path) -> Batches:
+    """The training source: (phase, first step) -> endless batches.
+
+    Raises:
+      ValueError: the source is unknown, or the records do not fit the config.
+    """
+    data = config.data
+    shared = {
+        "scale": config.model.scale,
+        "patch_size": data.patch_size,
+        "batch_size": data.batch_size,
+        "seed": config.seed,
+        "horizontal_flip": data.horizontal_flip,
+        "vertical_flip": data.vertical_flip,
+        "time_reversal": data.time_reversal,
+    }
+    if data.source == "records":
+        from supervegan_jax.data.input_pipeline import record_batches
+
+        source = partial(
+            record_batches,
+            records,
+            shuffle_buffer=data.shuffle_buffer,
+            num_threads=data.threads,
+            **shared,
+        )
+    elif data.source == "memory":
+        from supervegan_jax.data.memory import load_pairs, memory_batches
+
+        pairs = load_pairs(records, max_frames=data.max_frames or None)
+        source = partial(memory_batches, pairs, **shared)
+    else:
+        raise ValueError(f"data.source {data.source!r}; accepted are records, memory")
+
+    def batches(phase: Phase, first_step: int) -> Iterator[dict[str, np.ndarray]]:
+        return source(first_step=first_step)
+
+    return batches

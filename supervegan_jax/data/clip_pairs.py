@@ -1,0 +1,182 @@
+"""Decodes prepared clips into pairs of input and ground truth for the in-memory source."""
+
+import fnmatch
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from supervegan_jax.data.memory import WINDOW, ClipPair
+from supervegan_jax.data.records import read_preparation
+from supervegan_jax.video.reader import read_clip, read_frames
+
+
+@dataclass(frozen=True)
+class _PreparedClip:
+    """Where the frames of one clip lie; `train_frames` is (first, one past the last)."""
+
+    name: str
+    reference: Path
+    inputs: list[Path]
+    frame_count: int
+    train_frames: tuple[int, int]
+
+    def centers(self) -> np.ndarray:
+        """Frames whose window is all training material, save for the clip's own ends."""
+        half = WINDOW // 2
+        first, last = self.train_frames
+        return np.arange(
+            first if first == 0 else first + half,
+            last if last == self.frame_count else last - half,
+        )
+
+
+def load_pairs(
+    directory: str | Path,
+    *,
+    scale: int,
+    codecs: Sequence[str] | None = None,
+    bitrates_kbps: Sequence[int] | None = None,
+    max_frames: int | None = None,
+    weights: Mapping[str, float] | None = None,
+) -> list[ClipPair]:
+    """Decodes the training part of prepared clips.
+
+    Args:
+      directory: either a folder of records (preparation.json says what is held out) or a folder of
+        prepared data with `clips/` and `encodes/`, all of it for training.
+      scale: r; only inputs of this scale are taken.
+      codecs: take inputs of these codecs; None is all.
+      bitrates_kbps: take inputs of these target bitrates in kbit/s; None is all.
+      max_frames: ground-truth frames to keep, evenly spread over all clips; None is all. A 1280x720
+        frame takes 2.8 MB. Input frames, a 16th of that at scale 4, are all kept.
+      weights: how often frames of the clips whose id matches a pattern are drawn, as in
+        {"big_buck_bunny*": 0.25}; the first match counts, clips without one have 1.
+
+    Raises:
+      ValueError: nothing prepared there, another scale, no input that fits, a pattern without a
+        clip, or a file with another number of frames than was prepared.
+    """
+    if max_frames is not None and max_frames < 1:
+        raise ValueError(f"max_frames is {max_frames}, must be at least 1")
+    clips = _prepared_clips(Path(directory), scale, codecs, bitrates_kbps)
+    for pattern in weights or {}:
+        if not fnmatch.filter([clip.name for clip in clips], pattern):
+            raise ValueError(f"weight pattern {pattern!r} matches no clip in {str(directory)!r}")
+    if not any(len(clip.centers()) for clip in clips):
+        raise ValueError(f"{str(directory)!r} holds every frame out, none is left for training")
+    kept = _spread([clip.centers() for clip in clips], max_frames)
+    return [
+        _load_pair(clip, centers, _weight(clip.name, weights or {}))
+        for clip, centers in zip(clips, kept, strict=True)
+        if len(centers)
+    ]
+
+
+def _spread(centers: Sequence[np.ndarray], max_frames: int | None) -> list[np.ndarray]:
+    """Keeps at most `max_frames` of all the centers, evenly spaced over their concatenation."""
+    total = sum(map(len, centers))
+    if max_frames is None or max_frames >= total:
+        return list(centers)
+    kept = np.zeros(total, bool)
+    kept[np.linspace(0, total - 1, max_frames).round().astype(int)] = True
+    borders = np.cumsum([len(of_clip) for of_clip in centers])[:-1]
+    return [of_clip[mask] for of_clip, mask in zip(centers, np.split(kept, borders), strict=True)]
+
+
+def _weight(name: str, weights: Mapping[str, float]) -> float:
+    matches = (w for pattern, w in weights.items() if fnmatch.fnmatchcase(name, pattern))
+    return next(matches, 1.0)
+
+
+def _prepared_clips(
+    directory: Path,
+    scale: int,
+    codecs: Sequence[str] | None,
+    bitrates_kbps: Sequence[int] | None,
+) -> list[_PreparedClip]:
+    data, clips = _listed_clips(directory, scale)
+
+    def fits(encode: Mapping[str, Any]) -> bool:
+        return (
+            encode["scale"] == scale
+            and (codecs is None or encode["codec"] in codecs)
+            and (bitrates_kbps is None or encode["target_kbps"] in bitrates_kbps)
+        )
+
+    prepared = []
+    for clip in clips:
+        name = clip["clip_id"]
+        folder = data / "encodes" / name
+        inputs = [
+            folder / f"{encode['codec']}_{encode['target_kbps']}k_x{scale}.mkv"
+            for encode in clip["encodes"]
+            if fits(encode)
+        ]
+        if not inputs:
+            raise ValueError(
+                f"clip {name!r} in {str(data)!r} has no input of scale {scale}, codecs "
+                f"{codecs or 'any'}, bitrates {bitrates_kbps or 'any'}"
+            )
+        prepared.append(
+            _PreparedClip(
+                name=name,
+                reference=data / "clips" / f"{name}.mkv",
+                inputs=inputs,
+                frame_count=clip["frame_count"],
+                train_frames=tuple(clip["train_frames"]),
+            )
+        )
+    return prepared
+
+
+def _listed_clips(directory: Path, scale: int) -> tuple[Path, list[dict[str, Any]]]:
+    """The folder of the prepared data and its clips, each with "encodes" and "train_frames"."""
+    if (directory / "preparation.json").is_file():
+        preparation = read_preparation(directory)
+        if preparation["scale"] != scale:
+            raise ValueError(
+                f"{str(directory)!r} was prepared for scale {preparation['scale']}, not {scale}"
+            )
+        return directory / preparation["data"], preparation["clips"]
+    clips = []
+    for path in sorted((directory / "clips").glob("*.json")):
+        clip = json.loads(path.read_text())
+        folder = directory / "encodes" / clip["clip_id"]
+        encodes = [json.loads(encode.read_text()) for encode in sorted(folder.glob("*.json"))]
+        clips.append(clip | {"encodes": encodes, "train_frames": (0, clip["frame_count"])})
+    if not clips:
+        raise ValueError(
+            f"nothing prepared in {str(directory)!r}: neither preparation.json nor clips/*.json"
+        )
+    return directory, clips
+
+
+def _load_pair(clip: _PreparedClip, centers: np.ndarray, weight: float) -> ClipPair:
+    first, last = clip.train_frames
+    return ClipPair(
+        name=clip.name,
+        lr=[read_clip(path, first_frame=first, frame_count=last - first) for path in clip.inputs],
+        hr=_read_selected(clip.reference, centers),
+        centers=centers - first,
+        weight=weight,
+    )
+
+
+def _read_selected(path: Path, indexes: np.ndarray) -> np.ndarray:
+    """The frames of a video at increasing indexes; the others are decoded but never kept."""
+    first, count = int(indexes[0]), int(indexes[-1] - indexes[0] + 1)
+    wanted = set((indexes - first).tolist())
+    selected = np.empty(0, np.uint8)
+    position = 0
+    for index, frame in enumerate(read_frames(path, first_frame=first, frame_count=count)):
+        if index not in wanted:
+            continue
+        if position == 0:
+            selected = np.empty((len(indexes), *frame.shape), np.uint8)
+        selected[position] = frame
+        position += 1
+    return selected

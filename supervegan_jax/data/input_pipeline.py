@@ -1,0 +1,219 @@
+"""Training batches from a TFRecord data set, with a position that is a pure function of the step.
+
+The stream is: epoch after epoch, the shards in a random order, interleaved, shuffled in a buffer,
+augmented, batched. Everything random comes from (seed, epoch) or (seed, position in the stream), so
+a run resumed at step k sees exactly the batches an uninterrupted one would, and nothing of tf.data
+needs a checkpoint. A batch may cross the border of two epochs: no record is ever dropped, and every
+epoch shows each once.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_datasets as tfds
+
+from supervegan_jax.data import augment
+
+# The second word of every random seed: one stream for the order, one for the augmentation.
+_ORDER, _AUGMENTATION = 0, 1
+_SHARDS_AT_ONCE = 16
+_BATCHES_AHEAD = 2
+
+
+def record_batches(
+    records_dir: str | Path,
+    *,
+    scale: int,
+    patch_size: int,
+    batch_size: int,
+    seed: int,
+    first_step: int = 0,
+    horizontal_flip: bool = True,
+    vertical_flip: bool = False,
+    time_reversal: bool = True,
+    shuffle_buffer: int = 1024,
+    num_threads: int = 4,
+) -> Iterator[dict[str, np.ndarray]]:
+    """Reads endless training batches, the first being that of `first_step`.
+
+    Whole epochs before `first_step` cost nothing; what is passed over within its own epoch is read
+    but neither parsed nor decoded.
+
+    Args:
+      records_dir: folder with a tfds data set that has a split "train".
+      scale: r; must be the records' own.
+      patch_size: p, side of the input patches; smaller than the records' means a random crop.
+      batch_size: b.
+      seed: of order and augmentation.
+      first_step: number of batches to pass over.
+      horizontal_flip: whether columns may be reversed.
+      vertical_flip: whether rows may be reversed.
+      time_reversal: whether input windows may run backwards.
+      shuffle_buffer: records kept in memory to draw from (a 96x96 record at scale 4 has 0.58 MB).
+      num_threads: size of the pipeline's own thread pool; changes no batch.
+
+    Yields:
+      {"lr": uint8 [b, 5, p, p, 3], "hr": uint8 [b, r*p, r*p, 3]}.
+
+    Raises:
+      ValueError: no data set there, an empty one, another scale, patches larger than the records',
+        a shard missing; while reading: a damaged or short shard, by its name.
+    """
+    for name, value in (("batch_size", batch_size), ("patch_size", patch_size)):
+        if value < 1:
+            raise ValueError(f"{name} is {value}, must be at least 1")
+    # The model has the accelerator to itself; TensorFlow would reserve all of its memory.
+    tf.config.set_visible_devices([], "GPU")
+    split, features = _open_split(Path(records_dir))
+    _check_shapes(features, records_dir, scale=scale, patch_size=patch_size)
+    record_size = features["lr"].shape[1]
+
+    def prepare(position: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+        example = features.deserialize_example(serialized)
+        integers = tf.random.stateless_uniform(
+            [augment.RANDOM_INTEGERS],
+            seed=_fold_in(seed, _AUGMENTATION, position),
+            maxval=augment.RANDOM_LIMIT,
+            dtype=tf.int32,
+        )
+        choice = augment.choose(
+            integers,
+            height=record_size,
+            width=record_size,
+            patch_size=patch_size,
+            horizontal_flip=horizontal_flip,
+            vertical_flip=vertical_flip,
+            time_reversal=time_reversal,
+        )
+        lr, hr = augment.augment(
+            example["lr"],
+            example["hr"],
+            choice,
+            patch_size=patch_size,
+            scale=scale,
+            reverse=reverse,
+        )
+        return {
+            "lr": tf.ensure_shape(lr, [5, patch_size, patch_size, 3]),
+            "hr": tf.ensure_shape(hr, [scale * patch_size, scale * patch_size, 3]),
+        }
+
+    dataset = _positioned_records(
+        split,
+        seed=seed,
+        first_record=first_step * batch_size,
+        shuffle_buffer=shuffle_buffer,
+        num_threads=num_threads,
+    )
+    dataset = dataset.map(prepare, num_parallel_calls=num_threads, deterministic=True)
+    dataset = dataset.batch(batch_size, drop_remainder=True).prefetch(_BATCHES_AHEAD)
+    return _numpy_batches(dataset.with_options(_options(num_threads)), split)
+
+
+def reverse(tensor: tf.Tensor, axes: Sequence[tf.Tensor | bool]) -> tf.Tensor:
+    """`augment.reverse` for tensors; strides of -1 would be several times slower."""
+    return tf.raw_ops.Reverse(tensor=tensor, dims=tf.stack(axes))
+
+
+def _open_split(records_dir: Path) -> tuple[Any, Any]:
+    """The split "train" of a data set and its features, once its files are known to be there."""
+    if not (records_dir / "dataset_info.json").is_file():
+        raise ValueError(f"no data set in {str(records_dir)!r}: it has no dataset_info.json")
+    builder = tfds.builder_from_directory(str(records_dir))
+    split = builder.info.splits.get("train")
+    if split is None or not split.num_examples:
+        raise ValueError(f"the data set in {str(records_dir)!r} has no training records")
+    if not {"lr", "hr"} <= set(builder.info.features):
+        raise ValueError(f"the data set in {str(records_dir)!r} has no features lr and hr")
+    missing = [str(path) for path in split.filepaths if not Path(path).is_file()]
+    if missing:
+        raise ValueError(
+            f"the data set in {str(records_dir)!r} lacks {len(missing)} of its "
+            f"{len(split.filepaths)} files, first {missing[0]!r}"
+        )
+    return split, builder.info.features
+
+
+def _check_shapes(features: Any, records_dir: str | Path, *, scale: int, patch_size: int) -> None:
+    _, height, _, _ = features["lr"].shape
+    record_scale = features["hr"].shape[0] // height
+    if record_scale != scale:
+        raise ValueError(
+            f"the records in {str(records_dir)!r} have scale {record_scale}, not {scale}"
+        )
+    if patch_size > height:
+        raise ValueError(
+            f"patch_size is {patch_size}, the records in {str(records_dir)!r} have {height} pixels"
+        )
+
+
+def _fold_in(seed: int, stream: int, index: tf.Tensor) -> tf.Tensor:
+    """A seed for one index of one stream; both words matter, the first alone is `seed`'s."""
+    return tf.random.fold_in(tf.constant([seed, stream], tf.int64), index)
+
+
+def _positioned_records(
+    split: Any, *, seed: int, first_record: int, shuffle_buffer: int, num_threads: int
+) -> tf.data.Dataset:
+    """(position in the stream, serialized record) from `first_record` on, for ever."""
+    count = split.num_examples
+    files = [str(path) for path in split.filepaths]
+    shards_at_once = min(len(files), _SHARDS_AT_ONCE)
+    first_epoch, within = divmod(first_record, count)
+
+    def epoch_records(epoch: tf.Tensor) -> tf.data.Dataset:
+        order = _fold_in(seed, _ORDER, epoch)
+        records = tf.data.Dataset.from_tensor_slices(
+            tf.random.experimental.stateless_shuffle(files, order)
+        ).interleave(
+            tf.data.TFRecordDataset,
+            cycle_length=shards_at_once,
+            block_length=1,
+            num_parallel_calls=min(num_threads, shards_at_once),
+            deterministic=True,
+        )
+        # A shard cut at a record's border reads without error; this notices.
+        records = records.apply(tf.data.experimental.assert_cardinality(count))
+        shuffle_seed = tf.random.stateless_uniform([], order, None, None, dtype=tf.int64)
+        records = records.shuffle(
+            min(shuffle_buffer, count), seed=shuffle_seed, reshuffle_each_iteration=False
+        )
+        return records.skip(tf.where(epoch == first_epoch, tf.cast(within, tf.int64), 0))
+
+    epochs = tf.data.Dataset.range(first_epoch, np.iinfo(np.int64).max)
+    return epochs.flat_map(epoch_records).enumerate(start=first_record)
+
+
+def _options(num_threads: int) -> tf.data.Options:
+    options = tf.data.Options()
+    options.deterministic = True
+    options.autotune.enabled = False
+    options.threading.private_threadpool_size = num_threads
+    options.threading.max_intra_op_parallelism = 1
+    return options
+
+
+def _numpy_batches(dataset: tf.data.Dataset, split: Any) -> Iterator[dict[str, np.ndarray]]:
+    # Named before the loop: a generator left open is closed after the interpreter drops `tf`.
+    damage = (tf.errors.DataLossError, tf.errors.FailedPreconditionError)
+    try:
+        yield from dataset.as_numpy_iterator()
+    except damage as error:
+        raise ValueError(_damage(split, error)) from error
+
+
+def _damage(split: Any, error: Exception) -> str:
+    """What is wrong with the records: tf.data's message names no file, so each is read again."""
+    for path, expected in zip(split.filepaths, split.shard_lengths, strict=True):
+        found = 0
+        try:
+            for _ in tf.data.TFRecordDataset(str(path)):
+                found += 1
+        except tf.errors.DataLossError:
+            return f"record {found} of {str(path)!r} is damaged; prepare the data again"
+        if found != expected:
+            return f"{str(path)!r} has {found} records, its dataset_info.json says {expected}"
+    return f"the records cannot be read: {str(error).splitlines()[0]}"

@@ -1,0 +1,93 @@
+"""The held-out frames of a preparation, as whole frames with what came before and after them."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from supervegan_jax.data.memory import WINDOW, window_indexes
+from supervegan_jax.data.records import read_preparation
+from supervegan_jax.video.reader import read_clip
+
+_MARGIN = WINDOW // 2
+
+
+@dataclass(frozen=True)
+class ValidationClip:
+    """Consecutive held-out frames of one clip.
+
+    Attributes:
+      name: the clip's id.
+      lr: uint8 [n, h, w, 3], the decoded input with up to two more frames on either side.
+      hr: uint8 [m, r*h, r*w, 3], the ground truth.
+      lead: how many frames of `lr` come before the first of `hr`.
+      codec: uint8 [m, r*h, r*w, 3], the ground truth through the plain codec at the same bitrate,
+        or None where it was not prepared.
+      fps: frames per second.
+      measured_kbps: bitrate of the input file in kbit/s.
+    """
+
+    name: str
+    lr: np.ndarray
+    hr: np.ndarray
+    lead: int
+    codec: np.ndarray | None
+    fps: float
+    measured_kbps: float
+
+
+def windows(clip: ValidationClip) -> Iterator[np.ndarray]:
+    """The input window, uint8 [5, h, w, 3], of each frame of `clip.hr`.
+
+    Frames are repeated at the real ends of the clip only: elsewhere `clip.lr` has the neighbours.
+    """
+    for index in range(len(clip.hr)):
+        yield clip.lr[window_indexes(clip.lead + index, len(clip.lr))]
+
+
+def load_validation(records_dir: str | Path, max_frames: int | None = None) -> list[ValidationClip]:
+    """Decodes the held-out frames that preparation.json lists.
+
+    Args:
+      records_dir: folder of the records.
+      max_frames: at most so many frames of each clip, from its first held-out one on; None is all.
+
+    Raises:
+      ValueError: nothing held out, or a file with fewer frames than the preparation says.
+    """
+    if max_frames is not None and max_frames < 1:
+        raise ValueError(f"max_frames is {max_frames}, must be at least 1")
+    records_dir = Path(records_dir)
+    preparation = read_preparation(records_dir)
+    if not preparation["validation"]:
+        raise ValueError(f"the preparation in {str(records_dir)!r} holds no frames out")
+    lengths = {clip["clip_id"]: clip["frame_count"] for clip in preparation["clips"]}
+    return [
+        _load_clip(records_dir, entry, lengths[entry["clip_id"]], max_frames)
+        for entry in preparation["validation"]
+    ]
+
+
+def _load_clip(
+    records_dir: Path, entry: dict[str, Any], clip_length: int, max_frames: int | None
+) -> ValidationClip:
+    first, count = entry["first_frame"], entry["frame_count"]
+    count = min(count, max_frames or count)
+    start, stop = max(first - _MARGIN, 0), min(first + count + _MARGIN, clip_length)
+    codec = entry.get("codec")
+
+    def read(name: str, first_frame: int, frame_count: int) -> np.ndarray:
+        return read_clip(records_dir / name, first_frame=first_frame, frame_count=frame_count)
+
+    numerator, _, denominator = str(entry["fps"]).partition("/")
+    return ValidationClip(
+        name=entry["clip_id"],
+        lr=read(entry["input"], start, stop - start),
+        hr=read(entry["reference"], first, count),
+        lead=first - start,
+        codec=None if codec is None else read(codec, first, count),
+        fps=float(numerator) / float(denominator or 1),
+        measured_kbps=float(entry["measured_kbps"]),
+    )

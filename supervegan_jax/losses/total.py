@@ -1,0 +1,68 @@
+"""The total loss: named terms, each weighted (Eq. 6)."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import jax
+
+from supervegan_jax.losses import adversarial, pixel
+from supervegan_jax.models.supervegan import blend_stages
+from supervegan_jax.ops.resize import downsample_bilinear
+
+
+@dataclass(frozen=True)
+class LossInputs:
+    """What a term may look at.
+
+    Attributes:
+      outputs: the generator's images by name; "stage_a" [b, h/2, w/2, 3], "stage_b" [b, h, w, 3].
+      target: the ground truth Y, [b, h, w, 3].
+      alpha: the blending parameter of Eq. 5.
+      discriminate: images [b, h, w, 3] -> logits [b].
+      perceptual: (estimate, target) -> scalar distance of features.
+    """
+
+    outputs: Mapping[str, jax.Array]
+    target: jax.Array
+    alpha: jax.Array | float
+    discriminate: Callable[[jax.Array], jax.Array]
+    perceptual: Callable[[jax.Array, jax.Array], jax.Array]
+
+    @property
+    def estimate(self) -> jax.Array:
+        """Y_AB of Eq. 5."""
+        return blend_stages(self.outputs["stage_a"], self.outputs["stage_b"], self.alpha)
+
+    @property
+    def target_a(self) -> jax.Array:
+        """Y^A: the ground truth halved with the kernel that made the input."""
+        return downsample_bilinear(self.target, 2)
+
+
+# A term's name is its weight's name in the config and its key in the log.
+TERMS: dict[str, Callable[[LossInputs], jax.Array]] = {
+    "mse_a": lambda x: pixel.mse(x.outputs["stage_a"], x.target_a),
+    "mse": lambda x: pixel.mse(x.estimate, x.target),
+    "adversarial": lambda x: adversarial.generator_loss(x.discriminate(x.estimate)),
+    "perceptual": lambda x: x.perceptual(x.estimate, x.target),
+}
+
+
+def total_loss(
+    inputs: LossInputs, weights: Mapping[str, float]
+) -> tuple[jax.Array, dict[str, jax.Array]]:
+    """Sums weight * term over the terms whose weight is not 0; the others are not computed.
+
+    Returns:
+      The scalar loss, and each computed term unweighted by name.
+
+    Raises:
+      ValueError: a weight names no term.
+    """
+    unknown = sorted(set(weights) - set(TERMS))
+    if unknown:
+        raise ValueError(f"unknown loss terms {unknown}; known are {sorted(TERMS)}")
+    terms = {name: TERMS[name](inputs) for name, weight in weights.items() if weight}
+    if not terms:
+        raise ValueError("every loss weight is 0: there is nothing to train on")
+    return sum(weights[name] * value for name, value in terms.items()), terms  # type: ignore[return-value]

@@ -1,0 +1,68 @@
+"""The discriminator: convolutions that halve the image, then one logit (III-B, V-A, Fig. 6)."""
+
+import math
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from supervegan_jax.models.layers import Conv, lrelu
+
+POOLED = 6
+# Features normalised together: several, so that a 1x1 image does not become all zeros.
+GROUP_SIZE = 16
+
+
+def _pooling_matrix(size: int) -> np.ndarray:
+    """[6, size] weights that average `size` samples into 6 near-equal bins (adaptive pooling)."""
+    matrix = np.zeros((POOLED, size), np.float32)
+    for i in range(POOLED):
+        first, last = i * size // POOLED, -(-(i + 1) * size // POOLED)
+        matrix[i, first:last] = 1 / (last - first)
+    return matrix
+
+
+class Discriminator(nn.Module):
+    """Says how real an image looks: [b, h, w, 3] -> logits [b].
+
+    One discriminator serves all models. It normalises each image by itself (group normalisation),
+    so that its answer depends neither on the batch nor on how the batch is split over devices.
+
+    Attributes:
+      width: features of the first layer (64 in the paper's size), a power of 2; the next ones have
+        1, 2, 4, 8 and 8 times as many.
+      dtype: of the features.
+    """
+
+    width: int = 64
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Judges images [b, h, w, 3] in [0, 1]; h and w at least 32.
+
+        Raises:
+          ValueError: the image is too small for five halvings.
+        """
+        if min(x.shape[1:3]) < 32:
+            raise ValueError(f"the discriminator needs at least 32x32 pixels, not {x.shape[1:3]}")
+        y = lrelu(Conv(self.width, dtype=self.dtype, name="input")(x * 2 - 1))
+        for i, multiple in enumerate((1, 2, 4, 8, 8)):
+            features = multiple * self.width
+            y = nn.Conv(
+                features,
+                (4, 4),
+                strides=(2, 2),
+                padding=((1, 1), (1, 1)),
+                use_bias=False,
+                dtype=self.dtype,
+                name=f"down_{i}",
+            )(y)
+            groups = math.ceil(features / GROUP_SIZE)
+            y = lrelu(nn.GroupNorm(num_groups=groups, dtype=self.dtype, name=f"norm_{i}")(y))
+        y = y.astype(jnp.float32)
+        rows, columns = _pooling_matrix(y.shape[1]), _pooling_matrix(y.shape[2])
+        y = jnp.einsum("ih,jw,bhwc->bijc", rows, columns, y)
+        return nn.Dense(1, name="logit")(y.reshape(y.shape[0], -1))[:, 0]

@@ -1,0 +1,95 @@
+"""The layers SUPERVEGAN is built from (III-A, Fig. 5)."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from flax import linen as nn
+
+from supervegan_jax.ops.temporal import conv3d
+
+NEGATIVE_SLOPE = 0.2
+KERNEL_INIT = nn.initializers.he_normal()
+# The layers that end in pixels start near 0, so that training starts from plain interpolation.
+OUTPUT_INIT = nn.initializers.variance_scaling(1e-4, "fan_in", "normal")
+
+
+def lrelu(x: jax.Array) -> jax.Array:
+    """LeakyReLU with slope 0.2 for negative values."""
+    return nn.leaky_relu(x, NEGATIVE_SLOPE)
+
+
+class Conv(nn.Module):
+    """3x3 convolution with bias: [b, h, w, c] -> [b, h', w', features].
+
+    The zero padding is symmetric (1 on each side), so a stride of 2 halves an even side. "SAME" of
+    `nn.Conv` would pad only one side then and shift the features by half a pixel.
+    """
+
+    features: int
+    stride: int = 1
+    kernel_init: Any = KERNEL_INIT
+    bias_init: Any = nn.initializers.zeros_init()
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Convolves [b, h, w, c]."""
+        return nn.Conv(
+            self.features,
+            (3, 3),
+            strides=(self.stride, self.stride),
+            padding=((1, 1), (1, 1)),
+            kernel_init=self.kernel_init,
+            bias_init=self.bias_init,
+            dtype=self.dtype,
+            name="conv",
+        )(x)
+
+
+class Conv3D(nn.Module):
+    """3x3x3 convolution with bias over [b, t, h, w, c], computed by `ops.temporal.conv3d`."""
+
+    features: int
+    pad_time: bool
+    spatial_stride: int = 1
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Convolves [b, t, h, w, c] -> [b, t or t - 2, h', w', features]."""
+        init = nn.initializers.he_normal(in_axis=(0, 1, 2, 3))
+        kernel = self.param("kernel", init, (3, 3, 3, x.shape[-1], self.features))
+        bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
+        x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
+        y = conv3d(x, kernel, pad_time=self.pad_time, spatial_stride=self.spatial_stride)
+        return y + bias
+
+
+class ResidualBlock(nn.Module):
+    """x + conv(lrelu(conv(x))), no normalisation: [b, h, w, c] -> [b, h, w, c]."""
+
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Adds a residual to [b, h, w, c]."""
+        width = x.shape[-1]
+        y = lrelu(Conv(width, dtype=self.dtype, name="conv_0")(x))
+        # A small second convolution keeps the signal's variance through many blocks.
+        init = nn.initializers.variance_scaling(0.2, "fan_in", "normal")
+        return x + Conv(width, kernel_init=init, dtype=self.dtype, name="conv_1")(y)
+
+
+class ResidualBlocks(nn.Module):
+    """`count` residual blocks in a row: [b, h, w, c] -> [b, h, w, c]."""
+
+    count: int
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """Runs the blocks on [b, h, w, c]."""
+        for i in range(self.count):
+            x = ResidualBlock(dtype=self.dtype, name=f"block_{i}")(x)
+        return x

@@ -1,0 +1,242 @@
+"""The SUPERVEGAN generator: stage A restores, stage B adds detail (III-A, Eq. 1-5)."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from supervegan_jax.models.layers import OUTPUT_INIT, Conv, Conv3D, ResidualBlocks, lrelu
+from supervegan_jax.ops.dynamic_filter import (
+    TAPS,
+    apply_dynamic_filters,
+    bilinear_filter_logits,
+)
+from supervegan_jax.ops.resize import upsample_bicubic, upsample_nearest
+from supervegan_jax.ops.space import depth_to_space
+
+FRAMES = 5
+SUB_PIXELS = 4
+
+
+def _filter_bias_init(scale: int) -> Any:
+    """Starts the filter branch at bilinear upsampling; scale 1 starts at the centre tap."""
+    logits = bilinear_filter_logits(scale)
+    if scale == 1:
+        logits = np.tile(logits, SUB_PIXELS)
+    return lambda key, shape, dtype=jnp.float32: jnp.asarray(logits, dtype).reshape(shape)
+
+
+class StageA(nn.Module):
+    """Removes artifacts and restores half the target size (Eq. 3, 4; blocks A0-A4).
+
+    The body works on a grid with 4 stage-A pixels a cell: the input's own grid for 4x, half of it
+    for 2x, where a first strided Conv3D halves it.
+    """
+
+    scale: int
+    stem_width: int
+    input_width: int
+    temporal_widths: tuple[int, int]
+    width: int
+    trunk_blocks: int
+    filter_blocks: int
+    residual_blocks: int
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+        """Restores the centre frame.
+
+        Args:
+          x: [b, 5, h, w, 3] float32 in [0, 1]; h and w even if scale is 2.
+
+        Returns:
+          Y_A, float32 [b, scale/2 * h, scale/2 * w, 3], and the features stage B works on.
+        """
+        centre = x[:, FRAMES // 2]
+        y = x.astype(self.dtype)
+        if self.scale == 2:
+            stem = Conv3D(self.stem_width, True, 2, dtype=self.dtype, name="stem")
+            y = lrelu(stem(y))
+        y = lrelu(Conv3D(self.input_width, True, dtype=self.dtype, name="input")(y))
+        for i, width in enumerate(self.temporal_widths):
+            y = lrelu(Conv3D(width, False, dtype=self.dtype, name=f"temporal_{i}")(y))
+        y = y[:, 0]
+        y = ResidualBlocks(self.trunk_blocks, dtype=self.dtype, name="trunk")(y)
+
+        y = ResidualBlocks(self.filter_blocks, dtype=self.dtype, name="filter_blocks")(y)
+        logits = Conv(
+            SUB_PIXELS * TAPS,
+            kernel_init=OUTPUT_INIT,
+            bias_init=_filter_bias_init(self.scale // 2),
+            dtype=self.dtype,
+            name="filters",
+        )(y).astype(jnp.float32)
+        upsampled = self._apply_filters(centre, logits)
+
+        y = ResidualBlocks(self.residual_blocks, dtype=self.dtype, name="residual_blocks")(y)
+        residual = Conv(SUB_PIXELS * 3, kernel_init=OUTPUT_INIT, dtype=self.dtype, name="residual")(
+            y
+        )
+        return upsampled + depth_to_space(residual.astype(jnp.float32), 2), y
+
+    def _apply_filters(self, centre: jax.Array, logits: jax.Array) -> jax.Array:
+        b, h, w, _ = logits.shape
+        if self.scale == 2:  # one filter an input pixel: place each cell's 4 filters first
+            logits = depth_to_space(logits, 2).reshape(b, 2 * h, 2 * w, 1, TAPS)
+        else:
+            logits = logits.reshape(b, h, w, SUB_PIXELS, TAPS)
+        return apply_dynamic_filters(centre, nn.softmax(logits, axis=-1))
+
+
+class StageB(nn.Module):
+    """Predicts the detail R_B at the target size from stage A's features (blocks B0-B5)."""
+
+    width: int
+    outer_blocks: int
+    inner_blocks: int
+    dtype: Any
+
+    @nn.compact
+    def __call__(self, features: jax.Array) -> jax.Array:
+        """[b, h, w, c] on stage A's grid -> R_B, float32 [b, 4h, 4w, 3]."""
+        kwargs = {"dtype": self.dtype}
+        up = lrelu(Conv(4 * self.width, name="up", **kwargs)(features))
+        up = depth_to_space(up, 2)
+        skip = ResidualBlocks(self.outer_blocks, name="encoder_blocks", **kwargs)(up)
+
+        low = lrelu(Conv(self.width, stride=2, name="down", **kwargs)(skip))
+        low = ResidualBlocks(self.inner_blocks, name="inner_blocks", **kwargs)(low)
+        low = lrelu(Conv(4 * self.width, name="inner_up", **kwargs)(low))
+        joined = jnp.concatenate([depth_to_space(low, 2), skip], axis=-1)
+
+        y = lrelu(Conv(self.width, name="join", **kwargs)(joined))
+        y = ResidualBlocks(self.outer_blocks, name="decoder_blocks", **kwargs)(y)
+        y = Conv(SUB_PIXELS * 3, kernel_init=OUTPUT_INIT, name="residual", **kwargs)(y)
+        return depth_to_space(y.astype(jnp.float32), 2)
+
+
+class SuperVegan(nn.Module):
+    """The generator G_r of Eq. 1: five frames in, the centre frame enhanced.
+
+    Its parameters have two groups, `stage_a` and `stage_b`, which training phases address by name.
+
+    Attributes:
+      scale: 4 or 2.
+      stem_width: features of the first, strided Conv3D (2x only).
+      input_width: features of A0.
+      temporal_widths: features of the two convolutions that reduce 5 frames to 1.
+      width: features of A2-A4.
+      detail_width: features of stage B.
+      trunk_blocks, filter_blocks, residual_blocks: residual blocks in A2, A3, A4.
+      outer_blocks: residual blocks on each side of the U-Net (B1 and B4).
+      inner_blocks: residual blocks at its low resolution (B2).
+      dtype: of the features; parameters and images stay float32.
+    """
+
+    scale: int = 4
+    stem_width: int = 32
+    input_width: int = 128
+    temporal_widths: tuple[int, int] = (128, 128)
+    width: int = 128
+    detail_width: int = 128
+    trunk_blocks: int = 4
+    filter_blocks: int = 2
+    residual_blocks: int = 2
+    outer_blocks: int = 1
+    inner_blocks: int = 2
+    dtype: Any = jnp.float32
+
+    def setup(self) -> None:
+        """Creates the two stages."""
+        if self.scale not in (2, 4):
+            raise ValueError(f"scale is {self.scale}; SUPERVEGAN is defined for 2 and 4")
+        if self.temporal_widths[-1] != self.width:
+            raise ValueError(
+                f"temporal_widths end in {self.temporal_widths[-1]}, but the trunk's width is "
+                f"{self.width}; the two must be equal"
+            )
+        self.stage_a = StageA(
+            self.scale,
+            self.stem_width,
+            self.input_width,
+            tuple(self.temporal_widths),
+            self.width,
+            self.trunk_blocks,
+            self.filter_blocks,
+            self.residual_blocks,
+            self.dtype,
+        )
+        self.stage_b = StageB(self.detail_width, self.outer_blocks, self.inner_blocks, self.dtype)
+
+    def __call__(self, x: jax.Array, stage: str = "b") -> dict[str, jax.Array]:
+        """Enhances the centre of five frames.
+
+        Args:
+          x: [b, 5, h, w, 3] float32 in [0, 1], any h and w.
+          stage: "a" computes stage A alone.
+
+        Returns:
+          "stage_a": Y_A, [b, scale/2 * h, scale/2 * w, 3]; with stage "b" also
+          "stage_b": Y_B, [b, scale * h, scale * w, 3] (Eq. 2). Values may leave [0, 1] slightly.
+
+        Raises:
+          ValueError: x has another shape, or `stage` is neither "a" nor "b".
+        """
+        if x.ndim != 5 or x.shape[1] != FRAMES or x.shape[-1] != 3:
+            raise ValueError(f"input of shape {x.shape}; [b, {FRAMES}, h, w, 3] is needed")
+        if stage not in ("a", "b"):
+            raise ValueError(f"stage {stage!r}; 'a' and 'b' are accepted")
+        _, _, h, w, _ = x.shape
+        if self.scale == 2:  # the strided stem needs even sides
+            x = jnp.pad(x, ((0, 0), (0, 0), (0, h % 2), (0, w % 2), (0, 0)), mode="edge")
+        y_a, features = self.stage_a(x)
+        half = self.scale // 2
+        outputs = {"stage_a": y_a[:, : half * h, : half * w]}
+        if stage == "b":
+            y_b = upsample_bicubic(y_a) + self.stage_b(features)
+            outputs["stage_b"] = y_b[:, : self.scale * h, : self.scale * w]
+        return outputs
+
+
+def blend_stages(y_a: jax.Array, y_b: jax.Array, alpha: jax.Array | float) -> jax.Array:
+    """Y_AB = (1 - alpha) nearest2x(Y_A) + alpha Y_B (Eq. 5).
+
+    Args:
+      y_a: [b, h, w, 3].
+      y_b: [b, 2h, 2w, 3].
+      alpha: scalar in [0, 1].
+
+    Returns:
+      [b, 2h, 2w, 3].
+    """
+    return (1 - alpha) * upsample_nearest(y_a) + alpha * y_b
+
+
+_FAST = {
+    "input_width": 32,
+    "temporal_widths": (48, 64),
+    "width": 64,
+    "detail_width": 48,
+}
+
+# The published variants; every other network is one of these with fields changed.
+VARIANTS: dict[str, dict[str, Any]] = {
+    "supervegan4": {"scale": 4},
+    "supervegan2": {"scale": 2, "stem_width": 32},
+    "fast_supervegan4": {"scale": 4, **_FAST},
+    "fast_supervegan2": {"scale": 2, "stem_width": 16, **_FAST},
+}
+
+
+def uniform_widths(width: int) -> dict[str, Any]:
+    """The fields of a SUPERVEGAN whose every layer has `width` features."""
+    return {
+        "stem_width": max(8, width // 4),
+        "input_width": width,
+        "temporal_widths": (width, width),
+        "width": width,
+        "detail_width": width,
+    }

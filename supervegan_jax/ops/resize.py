@@ -1,0 +1,111 @@
+"""Resampling by whole factors, as sums of shifted slices.
+
+Every function treats the border by replicating the edge pixel and looks only a few pixels far, so a
+tile with that much context gives exactly the pixels the whole image would give.
+"""
+
+import math
+
+import jax
+import jax.numpy as jnp
+
+
+def keys_kernel(distance: float, a: float = -0.5) -> float:
+    """Cubic convolution weight at a distance in input pixels (Keys 1981, Eq. 4)."""
+    x = abs(distance)
+    if x < 1:
+        return (a + 2) * x**3 - (a + 3) * x**2 + 1
+    if x < 2:
+        return a * x**3 - 5 * a * x**2 + 8 * a * x - 4 * a
+    return 0.0
+
+
+def _pad_edge(x: jax.Array, axis: int, before: int, after: int) -> jax.Array:
+    widths = [(0, 0)] * x.ndim
+    widths[axis] = (before, after)
+    return jnp.pad(x, widths, mode="edge")
+
+
+def _weighted_slices(
+    x: jax.Array, axis: int, weights: list[float], start: int, count: int, stride: int
+) -> jax.Array:
+    """Sums weights[k] * x[start + k :: stride] over k, `count` samples along `axis`."""
+    total = None
+    for k, weight in enumerate(weights):
+        if weight == 0.0:
+            continue
+        first = start + k
+        part = jax.lax.slice_in_dim(x, first, first + (count - 1) * stride + 1, stride, axis)
+        total = part * weight if total is None else total + part * weight
+    if total is None:
+        raise ValueError("all resampling weights are 0")
+    return total
+
+
+def _upsample_cubic_axis(x: jax.Array, axis: int, scale: int) -> jax.Array:
+    size = x.shape[axis]
+    padded = _pad_edge(x, axis, 2, 2)
+    phases = []
+    for phase in range(scale):
+        # Sample positions follow the pixel-centre convention shared by ffmpeg, OpenCV and PyTorch.
+        source = (phase + 0.5) / scale - 0.5
+        first = math.floor(source) - 1
+        weights = [keys_kernel(source - (first + k)) for k in range(4)]
+        phases.append(_weighted_slices(padded, axis, weights, first + 2, size, 1))
+    stacked = jnp.stack(phases, axis=axis + 1)
+    return stacked.reshape((*x.shape[:axis], size * scale, *x.shape[axis + 1 :]))
+
+
+def upsample_bicubic(x: jax.Array, scale: int = 2) -> jax.Array:
+    """Bicubic upsampling (Keys, a = -0.5), the ↑BIC of Eq. 2 for scale 2.
+
+    Args:
+      x: [b, h, w, c].
+      scale: whole factor, at least 1.
+
+    Returns:
+      [b, scale * h, scale * w, c].
+    """
+    return _upsample_cubic_axis(_upsample_cubic_axis(x, 1, scale), 2, scale)
+
+
+def upsample_nearest(x: jax.Array, scale: int = 2) -> jax.Array:
+    """Nearest-neighbour upsampling, the ↑NN of Eq. 5: [b, h, w, c] -> [b, scale*h, scale*w, c]."""
+    b, h, w, c = x.shape
+    grid = jnp.broadcast_to(x[:, :, None, :, None], (b, h, scale, w, scale, c))
+    return grid.reshape(b, h * scale, w * scale, c)
+
+
+def bilinear_downsampling_weights(scale: int) -> list[float]:
+    """The 2 * scale taps of the triangle filter that anti-aliased bilinear downsampling uses."""
+    taps = [1 - abs(k + 0.5 - scale) / scale for k in range(2 * scale)]
+    return [tap / sum(taps) for tap in taps]
+
+
+def _downsample_axis(x: jax.Array, axis: int, scale: int) -> jax.Array:
+    size = x.shape[axis]
+    if size % scale:
+        raise ValueError(f"size {size} along axis {axis} is not a multiple of scale {scale}")
+    before = scale // 2
+    padded = _pad_edge(x, axis, before, scale - before)
+    return _weighted_slices(
+        padded, axis, bilinear_downsampling_weights(scale), 0, size // scale, scale
+    )
+
+
+def downsample_bilinear(x: jax.Array, scale: int) -> jax.Array:
+    """Anti-aliased bilinear downsampling, the kernel that makes the network's input (V-A).
+
+    Args:
+      x: [b, h, w, c] with h and w multiples of `scale`.
+      scale: whole even factor.
+
+    Returns:
+      [b, h / scale, w / scale, c].
+
+    Raises:
+      ValueError: h or w is not a multiple of `scale`, or `scale` is odd.
+    """
+    if scale % 2:
+        raise ValueError(f"scale is {scale}; bilinear downsampling takes an even factor")
+    return _downsample_axis(_downsample_axis(x, 1, scale), 2, scale)

@@ -1,0 +1,109 @@
+"""The phases of progressive training (III-B): what is trained, on which losses, how blended."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+ABLATIONS = ("", "no_prog", "no_mse_a")
+
+
+@dataclass(frozen=True)
+class Phase:
+    """One phase, static while it runs: each phase compiles its own step.
+
+    Attributes:
+      name: shown in the progress bar and in every log line.
+      first_step: the global step it begins at.
+      steps: how many steps it lasts.
+      trains: the generator's parameter groups it changes.
+      alpha: the blending parameter at its first step and the value it moves to (Eq. 5).
+      weights: (term, weight) pairs of the generator's loss (Eq. 6).
+    """
+
+    name: str
+    first_step: int
+    steps: int
+    trains: tuple[str, ...]
+    alpha: tuple[float, float]
+    weights: tuple[tuple[str, float], ...]
+
+    @property
+    def end(self) -> int:
+        """The global step after its last."""
+        return self.first_step + self.steps
+
+    @property
+    def adversarial(self) -> bool:
+        """Whether the discriminator takes part."""
+        return dict(self.weights).get("adversarial", 0.0) != 0.0
+
+    @property
+    def stage(self) -> str:
+        """The last stage the generator has to compute."""
+        return "b" if "stage_b" in self.trains else "a"
+
+    def blend_alpha(self, step: jax.Array | int) -> jax.Array:
+        """The blending parameter at a global step: linear over the phase, float32 scalar."""
+        start, end = self.alpha
+        done = (jnp.asarray(step) - self.first_step).astype(jnp.float32) / max(self.steps, 1)
+        return jnp.float32(start) + jnp.float32(end - start) * jnp.clip(done, 0.0, 1.0)
+
+
+def make_phases(
+    names: Sequence[str], fields: Mapping[str, Mapping[str, Any]], ablation: str = ""
+) -> tuple[Phase, ...]:
+    """Lays the phases one after the other.
+
+    Args:
+      names: the order of the phases.
+      fields: for each name `steps`, `trains`, `alpha` (start, end) and `weights` by term.
+      ablation: "no_prog" trains with all losses from step 0 and no blending, for as many steps in
+        all (V-F1); "no_mse_a" drops the loss on stage A after the first phase.
+
+    Raises:
+      ValueError: a name without fields, a negative length, no step at all or an unknown ablation.
+    """
+    if ablation not in ABLATIONS:
+        raise ValueError(f"ablation {ablation!r}; accepted are {', '.join(map(repr, ABLATIONS))}")
+    phases: list[Phase] = []
+    step = 0
+    for name in names:
+        if name not in fields:
+            raise ValueError(f"phase {name!r} is not defined; defined are {sorted(fields)}")
+        values = fields[name]
+        if values["steps"] < 0:
+            raise ValueError(f"phase {name!r} has {values['steps']} steps; 0 or more are accepted")
+        weights = dict(values["weights"])
+        if ablation == "no_mse_a" and phases:
+            weights["mse_a"] = 0.0
+        phase = Phase(
+            name,
+            step,
+            int(values["steps"]),
+            tuple(values["trains"]),
+            (float(values["alpha"][0]), float(values["alpha"][1])),
+            tuple(sorted((term, float(weight)) for term, weight in weights.items())),
+        )
+        phases.append(phase)
+        step = phase.end
+    if step == 0:
+        raise ValueError("the phases have no steps at all")
+    if ablation == "no_prog":
+        last = phases[-1]
+        return (Phase(last.name, 0, step, last.trains, (1.0, 1.0), last.weights),)
+    return tuple(phase for phase in phases if phase.steps)
+
+
+def phase_at(phases: Sequence[Phase], step: int) -> Phase:
+    """The phase a global step belongs to.
+
+    Raises:
+      ValueError: the step lies outside every phase.
+    """
+    for phase in phases:
+        if phase.first_step <= step < phase.end:
+            return phase
+    raise ValueError(f"step {step} lies outside the {phases[-1].end} steps of training")

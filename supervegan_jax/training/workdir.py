@@ -1,0 +1,72 @@
+"""The directory of one run: its lock, its config, its signals."""
+
+import fcntl
+import json
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+
+@contextmanager
+def locked(workdir: Path) -> Iterator[None]:
+    """Makes `workdir` and holds it for this process; the lock ends with the process.
+
+    Raises:
+      OSError: it cannot be made or written.
+      ValueError: another run holds it.
+    """
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        handle = (workdir / ".lock").open("w")
+    except OSError as error:
+        raise OSError(f"the workdir {workdir} cannot be written: {error.strerror}") from error
+    with handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise ValueError(
+                f"another run is using the workdir {workdir}; choose another --workdir or wait"
+            ) from error
+        yield
+
+
+@contextmanager
+def stop_flag() -> Iterator[list[bool]]:
+    """A list that becomes non-empty when SIGTERM arrives, polled at every step."""
+    flag: list[bool] = []
+
+    def note(signum: int, frame: FrameType | None) -> None:
+        flag.append(True)
+
+    previous = signal.signal(signal.SIGTERM, note)
+    try:
+        yield flag
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+
+
+def git_revision() -> str:
+    """The revision of the source tree, "+changes" if it was edited, "" outside a git checkout."""
+    root = Path(__file__).resolve().parents[2]
+    try:
+        revision = _git(root, "rev-parse", "HEAD")
+        return revision + ("+changes" if _git(root, "status", "--porcelain") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return ""
+
+
+def _git(root: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(root), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Writes JSON beside `path` and renames it there."""
+    beside = path.with_name(path.name + ".tmp")
+    beside.write_text(json.dumps(value, indent=2, default=str) + "\n", encoding="utf-8")
+    os.replace(beside, path)

@@ -1,0 +1,88 @@
+"""The colour conversions of a video, as ffmpeg filters: stored YCbCr -> RGB or BT.709."""
+
+from typing import Final
+
+from supervegan_jax.video.ffmpeg import VideoError
+from supervegan_jax.video.probe import VideoInfo
+
+# ffmpeg's name of a tag -> the name its `scale` filter takes.
+MATRICES: Final = {
+    "bt709": "bt709",
+    "bt470bg": "bt470",
+    "smpte170m": "smpte170m",
+    "smpte240m": "smpte240m",
+    "fcc": "fcc",
+    "bt2020nc": "bt2020",
+}
+HIGH_DYNAMIC_RANGE: Final = ("smpte2084", "arib-std-b67")
+BT709_TAGS: Final = "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace="
+# Where the chroma sample lies, in 1/256 of a luma pixel, horizontally and vertically. H.264's
+# default for 4:2:0 is "left"; without the numbers swscale would take "center".
+CHROMA_POSITIONS: Final = {"left": (0, 128), "center": (128, 128), "topleft": (0, 0)}
+
+
+def is_rgb(info: VideoInfo) -> bool:
+    """Whether the stored pixels are RGB or palette colours already."""
+    return info.pixel_format.startswith(("rgb", "bgr", "gbr", "argb", "abgr", "pal8", "0rgb"))
+
+
+def matrix(info: VideoInfo) -> str:
+    """The YCbCr matrix: the file's tag; untagged, BT.709 from 720 lines on and else BT.601."""
+    if info.matrix == "unknown":
+        return "bt709" if max(info.height, info.width * 9 // 16) >= 720 else "smpte170m"
+    if info.matrix not in MATRICES:
+        raise VideoError(
+            f"{info.path}: colour matrix {info.matrix} is not supported; "
+            f"supported are {', '.join(MATRICES)}"
+        )
+    return MATRICES[info.matrix]
+
+
+def value_range(info: VideoInfo) -> str:
+    """ "pc" (0-255) or "tv" (16-235); untagged is "tv" save for the yuvj formats."""
+    if info.range in ("tv", "pc"):
+        return info.range
+    return "pc" if info.pixel_format.startswith("yuvj") else "tv"
+
+
+def _input_options(info: VideoInfo) -> list[str]:
+    if info.transfer in HIGH_DYNAMIC_RANGE:
+        raise VideoError(
+            f"{info.path}: high dynamic range ({info.transfer}) does not fit into 8 bits; "
+            "convert it to BT.709 first"
+        )
+    if is_rgb(info):
+        return []
+    options = [f"in_color_matrix={matrix(info)}", f"in_range={value_range(info)}"]
+    if "420" in info.pixel_format or info.pixel_format in ("nv12", "nv21"):
+        across, down = CHROMA_POSITIONS.get(info.chroma_location, CHROMA_POSITIONS["left"])
+        options += [f"in_h_chr_pos={across}", f"in_v_chr_pos={down}"]
+    return options
+
+
+def to_rgb(info: VideoInfo) -> str:
+    """The filter from stored pixels to 8-bit full-range RGB at the same size.
+
+    Chroma is interpolated bilinearly at its true position, and nothing is rounded on the way.
+    """
+    flags = "flags=bilinear+accurate_rnd+full_chroma_int+full_chroma_inp"
+    return "scale=" + ":".join([*_input_options(info), "out_range=pc", flags]) + ",format=rgb24"
+
+
+def to_yuv420p(
+    info: VideoInfo, size: tuple[int, int], kernel: str, stored_matrix: str = "bt709"
+) -> str:
+    """The filter from stored pixels to tagged BT.709 limited-range yuv420p of another size.
+
+    Args:
+      info: what is stored.
+      size: width and height of the output in pixels, both even.
+      kernel: swscale's name, "bilinear" or "bicubic". Downsampling widens the kernel by the
+        ratio, so that nothing aliases: "bilinear" is the triangle filter.
+      stored_matrix: the tag of the output's YCbCr matrix, a key of `MATRICES`.
+    """
+    options = [f"w={size[0]}", f"h={size[1]}", *_input_options(info)]
+    options += [f"out_color_matrix={MATRICES[stored_matrix]}", "out_range=tv"]
+    options += ["out_h_chr_pos=0", "out_v_chr_pos=128"]
+    options.append(f"flags={kernel}+accurate_rnd+full_chroma_int+full_chroma_inp")
+    return "scale=" + ":".join(options) + f",{BT709_TAGS}{stored_matrix},format=yuv420p"

@@ -1,0 +1,76 @@
+"""Starting ffmpeg: the binary, safe arguments, and what it says when it fails."""
+
+import functools
+import os
+import re
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import imageio_ffmpeg
+
+QUIET = ("-nostdin", "-hide_banner", "-v", "error")
+
+
+class VideoError(ValueError):
+    """A video cannot be read or written; the message is one line that names the file."""
+
+
+@functools.cache
+def executable() -> str:
+    """The ffmpeg binary that imageio-ffmpeg carries, or the one `IMAGEIO_FFMPEG_EXE` names."""
+    return imageio_ffmpeg.get_ffmpeg_exe()
+
+
+def url(path: str | os.PathLike[str]) -> str:
+    """`path` as ffmpeg takes it literally: no option, protocol or pattern is read into it."""
+    return f"file:{os.fspath(path)}"
+
+
+def require_file(path: str | os.PathLike[str]) -> None:
+    """Raises `VideoError` unless `path` is a file with something in it."""
+    file = Path(path)
+    if file.is_dir():
+        raise VideoError(f"{file} is a folder, not a video file")
+    if not file.exists():
+        raise VideoError(f"no such file: {file}")
+    if file.stat().st_size == 0:
+        raise VideoError(f"{file} is empty")
+
+
+def first_complaint(stderr: bytes | str, replacing: Sequence[tuple[str, str]] = ()) -> str:
+    """The first line ffmpeg wrote that tells a cause, without its "[part @ address]" marks."""
+    text = stderr.decode(errors="replace") if isinstance(stderr, bytes) else stderr
+    for old, new in replacing:
+        text = text.replace(old, new)
+    lines = [re.sub(r"^(\[[^\]]*\] ?)+", "", line).strip() for line in text.splitlines()]
+    return next((line for line in lines if line), "ffmpeg gave no reason")
+
+
+def run(arguments: Sequence[str], about: str | os.PathLike[str], verbosity: str = "error") -> str:
+    """Runs ffmpeg to its end and returns what it wrote to stdout.
+
+    Args:
+      arguments: everything after the binary's name, each its own item (never a shell string).
+      about: the file named in the error.
+      verbosity: ffmpeg's -v level. At "error" anything it says is a failure, since it goes on
+        after damaged input and still exits with 0.
+
+    Raises:
+      VideoError: with the first line of what ffmpeg said.
+    """
+    command = [executable(), "-nostdin", "-hide_banner", "-v", verbosity, *arguments]
+    done = subprocess.run(command, capture_output=True, check=False)
+    if done.returncode or done.stderr.strip():
+        raise VideoError(f"{os.fspath(about)}: {first_complaint(done.stderr)}")
+    return done.stdout.decode(errors="replace")
+
+
+def recorded(command: Sequence[str], names: dict[str, str]) -> list[str]:
+    """`command` as it is kept beside its result: "ffmpeg", and file names that stay true later.
+
+    Args:
+      command: the full argument list that ran.
+      names: path as it ran (a temporary name, say) -> the name to keep.
+    """
+    return ["ffmpeg", *(f"file:{names[a[5:]]}" if a[5:] in names else a for a in command[1:])]

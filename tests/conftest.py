@@ -1,0 +1,85 @@
+"""Four CPU devices for every test, and the tiny system the training tests share."""
+
+import os
+
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+).strip()
+os.environ.setdefault("JAX_PLATFORMS", "cpu")
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import jax
+import numpy as np
+import pytest
+
+from supervegan_jax.models.discriminator import Discriminator
+from supervegan_jax.models.supervegan import SuperVegan, uniform_widths
+from supervegan_jax.training.optimizers import make_optimizer, make_schedule
+from supervegan_jax.training.phases import Phase, make_phases
+from supervegan_jax.training.system import System
+
+BOTH = ("stage_a", "stage_b")
+WEIGHTS = {"mse_a": 1.0, "mse": 1.0, "adversarial": 1e-3, "perceptual": 6e-3}
+PHASES = {
+    "stage_a": {
+        "steps": 3,
+        "trains": ("stage_a",),
+        "alpha": (0.0, 0.0),
+        "weights": {"mse_a": 1.0},
+    },
+    "blend": {"steps": 4, "trains": BOTH, "alpha": (0.0, 1.0), "weights": WEIGHTS},
+    "full": {"steps": 3, "trains": BOTH, "alpha": (1.0, 1.0), "weights": WEIGHTS},
+}
+
+
+@pytest.fixture(scope="session")
+def phases() -> tuple[Phase, ...]:
+    """Three short phases as in the paper."""
+    return make_phases(tuple(PHASES), PHASES)
+
+
+def make_system(phases: tuple[Phase, ...], **changes: object) -> System:
+    """A system of a few thousand parameters; its perceptual network is one fixed 1x1 layer."""
+    schedule = make_schedule(phases, kind="drop", learning_rate=1e-3, final_learning_rate=1e-4)
+    fields = {
+        "generator": SuperVegan(
+            **uniform_widths(4),
+            trunk_blocks=1,
+            filter_blocks=0,
+            residual_blocks=0,
+            outer_blocks=0,
+            inner_blocks=0,
+        ),
+        "discriminator": Discriminator(width=2),
+        "perceptual": lambda frozen, x, y, key: jax.numpy.mean(
+            jax.numpy.square((x - y) @ frozen["kernel"])
+        ),
+        "optimizer": make_optimizer(0.9, 0.999, 0.0),
+        "schedule": schedule,
+        "discriminator_schedule": schedule,
+        "ema_decay": 0.9,
+        "accumulate": 1,
+        "seed": 0,
+    }
+    return System(**{**fields, **changes})
+
+
+@pytest.fixture(scope="session")
+def system(phases: tuple[Phase, ...]) -> System:
+    """The tiny system with its default fields."""
+    return make_system(phases)
+
+
+@pytest.fixture(scope="session")
+def frozen() -> dict[str, np.ndarray]:
+    """Parameters of the stand-in perceptual network."""
+    return {"kernel": np.random.default_rng(5).normal(size=(3, 4)).astype(np.float32)}
+
+
+def random_batch(step: int, size: int = 4, patch: int = 8) -> dict[str, np.ndarray]:
+    """A batch that depends on the step alone."""
+    rng = np.random.default_rng([7, step])
+    return {
+        "lr": rng.integers(0, 256, (size, 5, patch, patch, 3), dtype=np.uint8),
+        "hr": rng.integers(0, 256, (size, 4 * patch, 4 * patch, 3), dtype=np.uint8),
+    }

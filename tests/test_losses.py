@@ -1,0 +1,94 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from supervegan_jax.losses.adversarial import discriminator_loss, generator_loss
+from supervegan_jax.losses.pixel import mse
+from supervegan_jax.losses.total import TERMS, LossInputs, total_loss
+
+
+def inputs(**changes):
+    fields = {
+        "outputs": {
+            "stage_a": jnp.full((1, 2, 2, 3), 0.5),
+            "stage_b": jnp.full((1, 4, 4, 3), 0.75),
+        },
+        "target": jnp.full((1, 4, 4, 3), 0.25),
+        "alpha": 1.0,
+        "discriminate": lambda images: jnp.zeros(images.shape[0]),
+        "perceptual": lambda x, y: jnp.float32(2.0),
+    }
+    return LossInputs(**fields | changes)
+
+
+def test_mse_by_hand():
+    x, y = jnp.array([[[[0.0, 1.0, 0.5]]]]), jnp.array([[[[0.0, 0.0, 0.0]]]])
+    assert float(mse(x, y)) == pytest.approx((1 + 0.25) / 3)
+    gradient = jax.grad(mse)(x, y)
+    np.testing.assert_allclose(gradient[0, 0, 0], [0, 2 / 3, 1 / 3], rtol=1e-6)
+    with pytest.raises(ValueError, match="mse of shapes"):
+        mse(x, y[:, :, :, :2])
+
+
+def test_adversarial_losses_are_equation_8():
+    real, fake = np.array([2.0, -1.0]), np.array([0.5, -3.0])
+    d = lambda logit: 1 / (1 + np.exp(-logit))  # noqa: E731
+    np.testing.assert_allclose(
+        generator_loss(jnp.asarray(fake)), -np.log(d(fake)).mean(), rtol=1e-6
+    )
+    expected = -np.log(d(real)).mean() - np.log(1 - d(fake)).mean()
+    ours = discriminator_loss(jnp.asarray(real), jnp.asarray(fake))
+    np.testing.assert_allclose(ours, expected, rtol=1e-6)
+
+
+def test_adversarial_losses_stay_finite_where_probabilities_round():
+    assert float(generator_loss(jnp.array([-200.0]))) == pytest.approx(200)
+    assert float(discriminator_loss(jnp.array([-200.0]), jnp.array([200.0]))) == pytest.approx(400)
+    # d/dlogit of -log D is D - 1
+    assert float(jax.grad(lambda x: generator_loss(x))(jnp.array([0.0]))[0]) == pytest.approx(-0.5)
+
+
+def test_total_is_equation_6():
+    weights = {"mse_a": 1.0, "mse": 1.0, "adversarial": 0.001, "perceptual": 0.006}
+    total, terms = total_loss(inputs(), weights)
+    # Y^A is 0.25 too: 0.25^2; Y_AB = Y_B: 0.5^2; D = 1/2: log 2; the perceptual stub: 2.
+    expected = {"mse_a": 0.0625, "mse": 0.25, "adversarial": np.log(2), "perceptual": 2.0}
+    assert set(terms) == set(expected) == set(TERMS)
+    for name, value in expected.items():
+        assert float(terms[name]) == pytest.approx(value, rel=1e-5), name
+    assert float(total) == pytest.approx(sum(weights[n] * v for n, v in expected.items()), rel=1e-5)
+
+
+def test_blending_moves_the_estimate_not_stage_a():
+    _, terms = total_loss(inputs(alpha=0.25), {"mse_a": 1.0, "mse": 1.0})
+    # Y_AB = 0.75 * 0.5 + 0.25 * 0.75 = 0.5625
+    assert float(terms["mse"]) == pytest.approx(0.3125**2)
+    assert float(terms["mse_a"]) == pytest.approx(0.0625)
+
+
+def test_target_of_stage_a_is_the_ground_truth_halved_bilinearly():
+    target = np.random.default_rng(0).random((1, 8, 8, 3), np.float32)
+    line = np.array([1, 3, 3, 1]) / 8
+    middle = np.einsum("h,w,hwc->c", line, line, target[0, 1:5, 1:5])
+    np.testing.assert_allclose(
+        inputs(target=jnp.asarray(target)).target_a[0, 1, 1], middle, rtol=1e-5
+    )
+
+
+def test_terms_of_weight_0_are_not_computed():
+    def never(*_):
+        raise AssertionError("computed")
+
+    _, terms = total_loss(
+        inputs(outputs={"stage_a": jnp.zeros((1, 2, 2, 3))}, discriminate=never, perceptual=never),
+        {"mse_a": 1.0, "mse": 0.0, "adversarial": 0.0, "perceptual": 0.0},
+    )
+    assert set(terms) == {"mse_a"}
+
+
+def test_wrong_weights_are_refused():
+    with pytest.raises(ValueError, match=r"unknown loss terms \['style'\]"):
+        total_loss(inputs(), {"style": 1.0})
+    with pytest.raises(ValueError, match="every loss weight is 0"):
+        total_loss(inputs(), {"mse": 0.0})

@@ -1,0 +1,176 @@
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+
+from supervegan_jax.models import build_generator, init_variables
+from supervegan_jax.models.discriminator import Discriminator, _pooling_matrix
+from supervegan_jax.models.supervegan import VARIANTS, SuperVegan, blend_stages, uniform_widths
+from supervegan_jax.ops.resize import upsample_bicubic
+from supervegan_jax.ops.temporal import conv3d
+
+SMALL = {**uniform_widths(8), "trunk_blocks": 1, "filter_blocks": 1, "residual_blocks": 1}
+
+
+def count(module, shape):
+    variables = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros(shape))
+    return sum(leaf.size for leaf in jax.tree.leaves(variables))
+
+
+@pytest.mark.parametrize(
+    ("fields", "parameters"),
+    [
+        (VARIANTS["supervegan4"], 6_203_772),
+        (VARIANTS["supervegan2"], 6_306_620),
+        (VARIANTS["fast_supervegan4"], 1_210_316),
+        (VARIANTS["fast_supervegan2"], 1_222_860),
+        ({"scale": 4, **uniform_widths(16)}, 114_332),
+        ({"scale": 4, **uniform_widths(32)}, 417_468),
+    ],
+)
+def test_parameter_counts(fields, parameters):
+    assert count(SuperVegan(**fields), (1, 5, 16, 16, 3)) == parameters
+
+
+def test_discriminator_has_7_million_parameters():
+    assert count(Discriminator(), (1, 192, 192, 3)) == 7_035_521
+
+
+@pytest.mark.parametrize(("pad_time", "stride"), [(True, 1), (False, 1), (True, 2)])
+def test_conv3d_equals_the_plain_3d_convolution(pad_time, stride):
+    rng = np.random.default_rng(0)
+    x = jnp.asarray(rng.normal(size=(2, 5, 8, 10, 4)), jnp.float32)
+    kernel = jnp.asarray(rng.normal(size=(3, 3, 3, 4, 6)), jnp.float32)
+    plain = jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        (1, stride, stride),
+        ((1, 1) if pad_time else (0, 0), (1, 1), (1, 1)),
+        dimension_numbers=("NTHWC", "THWIO", "NTHWC"),
+    )
+    ours = conv3d(x, kernel, pad_time=pad_time, spatial_stride=stride)
+    np.testing.assert_allclose(ours, plain, atol=1e-4)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+@pytest.mark.parametrize("size", [(16, 16), (17, 19)])
+def test_output_sizes_for_even_and_odd_inputs(scale, size):
+    module = SuperVegan(**SMALL | {"scale": scale})
+    x = jnp.zeros((1, 5, *size, 3))
+    params = init_variables(module, jax.random.key(0), x)
+    outputs = module.apply(params, x)
+    assert outputs["stage_a"].shape[1:3] == tuple(n * scale // 2 for n in size)
+    assert outputs["stage_b"].shape[1:3] == tuple(n * scale for n in size)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_untrained_network_is_close_to_interpolation(scale):
+    # Smooth content: the network must neither shift nor tint it before it has learned anything.
+    rows, columns = np.mgrid[:24, :24] / 24
+    frame = np.stack([rows, columns, (rows + columns) / 2], axis=-1).astype(np.float32)
+    x = jnp.broadcast_to(frame, (1, 5, 24, 24, 3))
+    module = SuperVegan(**SMALL | {"scale": scale})
+    outputs = module.apply(init_variables(module, jax.random.key(1), x), x)
+    wanted = upsample_bicubic(x[:, 2], scale)
+    inside = slice(4 * scale, -4 * scale)
+    difference = (outputs["stage_b"] - wanted)[:, inside, inside]
+    assert float(jnp.abs(difference).mean()) < 0.02
+    assert float(jnp.abs(difference.mean(axis=(0, 1, 2))).max()) < 0.02
+
+
+def test_output_is_equation_2():
+    module = SuperVegan(**SMALL)
+    x = jnp.asarray(np.random.default_rng(0).random((1, 5, 8, 8, 3), np.float32))
+    variables = init_variables(module, jax.random.key(0), x)
+    y = module.apply(variables, x)
+    zeroed = jax.tree.map(jnp.zeros_like, variables["params"]["stage_b"])
+    plain = module.apply({"params": {**variables["params"], "stage_b": zeroed}}, x)
+    np.testing.assert_allclose(plain["stage_b"], upsample_bicubic(y["stage_a"]), atol=1e-6)
+    assert float(jnp.abs(y["stage_b"] - plain["stage_b"]).max()) > 1e-4
+
+
+def test_stage_a_alone_computes_the_same_and_no_more():
+    module = SuperVegan(**SMALL)
+    x = jnp.asarray(np.random.default_rng(0).random((1, 5, 8, 8, 3), np.float32))
+    variables = init_variables(module, jax.random.key(0), x)
+    alone = module.apply(variables, x, stage="a")
+    assert set(alone) == {"stage_a"}
+    np.testing.assert_array_equal(alone["stage_a"], module.apply(variables, x)["stage_a"])
+
+
+def test_every_parameter_takes_part():
+    module = SuperVegan(**SMALL | {"scale": 2})
+    x = jnp.asarray(np.random.default_rng(0).random((1, 5, 8, 8, 3), np.float32))
+    variables = init_variables(module, jax.random.key(0), x)
+    gradient = jax.grad(lambda v: jnp.sum(module.apply(v, x)["stage_b"] ** 2))(variables)
+    for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):
+        assert bool(jnp.any(leaf != 0)), jax.tree_util.keystr(path)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_a_tile_with_enough_context_equals_the_whole(scale):
+    module = SuperVegan(**SMALL | {"scale": scale})
+    kept, context = 16, 56
+    x = jnp.asarray(np.random.default_rng(3).random((1, 5, 12, 96, 3), np.float32))
+    variables = init_variables(module, jax.random.key(0), x)
+    # Larger weights than at the start, so that far pixels would show.
+    variables = jax.tree.map(lambda p: p * 1.5, variables)
+    whole = module.apply(variables, x)["stage_b"][:, :, : kept * scale]
+    tile = module.apply(variables, x[:, :, :, : kept + context])["stage_b"][:, :, : kept * scale]
+    np.testing.assert_allclose(tile, whole, atol=1e-5)
+
+
+def test_bfloat16_features_leave_float32_images_and_parameters():
+    module = SuperVegan(**SMALL, dtype=jnp.bfloat16)
+    x = jnp.asarray(np.random.default_rng(0).random((1, 5, 8, 8, 3), np.float32))
+    variables = init_variables(module, jax.random.key(0), x)
+    assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
+    y = module.apply(variables, x)
+    exact = SuperVegan(**SMALL).apply(variables, x)
+    for name in y:
+        assert y[name].dtype == jnp.float32
+        np.testing.assert_allclose(y[name], exact[name], atol=0.02)
+
+
+def test_blend_by_hand():
+    y_a = jnp.full((1, 1, 1, 3), 0.2)
+    y_b = jnp.full((1, 2, 2, 3), 0.6)
+    np.testing.assert_array_equal(blend_stages(y_a, y_b, 0.0), jnp.full((1, 2, 2, 3), 0.2))
+    np.testing.assert_allclose(blend_stages(y_a, y_b, 0.25), 0.3, rtol=1e-6)
+    np.testing.assert_array_equal(blend_stages(y_a, y_b, 1.0), y_b)
+
+
+@pytest.mark.parametrize("size", [6, 7, 12, 13, 3])
+def test_pooling_matrix_averages_adaptive_bins(size):
+    matrix = _pooling_matrix(size)
+    np.testing.assert_allclose(matrix.sum(axis=1), 1, rtol=1e-6)
+    for i in range(6):
+        first, last = int(np.floor(i * size / 6)), int(np.ceil((i + 1) * size / 6))
+        assert set(np.flatnonzero(matrix[i])) == set(range(first, last))
+
+
+def test_discriminator_judges_each_image_by_itself():
+    module = Discriminator(width=4)
+    x = jnp.asarray(np.random.default_rng(0).random((3, 64, 48, 3), np.float32))
+    variables = init_variables(module, jax.random.key(0), x)
+    together = module.apply(variables, x)
+    alone = jnp.concatenate([module.apply(variables, x[i : i + 1]) for i in range(3)])
+    np.testing.assert_allclose(together, alone, atol=1e-5)
+    with pytest.raises(ValueError, match="at least 32x32 pixels"):
+        module.apply(variables, x[:, :16])
+
+
+def test_wrong_models_and_inputs_are_refused():
+    with pytest.raises(ValueError, match="unknown model 'vegan'; known are supervegan"):
+        build_generator("vegan")
+    with pytest.raises(ValueError, match="wdth"):
+        build_generator("supervegan", wdth=3)
+    x = jnp.zeros((1, 5, 8, 8, 3))
+    with pytest.raises(ValueError, match="scale is 3"):
+        SuperVegan(**SMALL | {"scale": 3}).init(jax.random.key(0), x)
+    with pytest.raises(ValueError, match="the two must be equal"):
+        SuperVegan(**SMALL | {"width": 12}).init(jax.random.key(0), x)
+    with pytest.raises(ValueError, match=r"\[b, 5, h, w, 3\] is needed"):
+        SuperVegan(**SMALL).init(jax.random.key(0), x[:, :4])
+    with pytest.raises(ValueError, match="stage 'c'"):
+        SuperVegan(**SMALL).init(jax.random.key(0), x, stage="c")

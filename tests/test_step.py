@@ -1,0 +1,155 @@
+"""The training step: what changes, by how much, and that it does so the same on every device."""
+
+from functools import partial
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import make_system, random_batch
+
+from supervegan_jax.losses.adversarial import discriminator_loss
+from supervegan_jax.ops.color import to_float
+from supervegan_jax.ops.resize import downsample_bilinear
+from supervegan_jax.training.parallel import Parallel
+from supervegan_jax.training.state import create_state
+from supervegan_jax.training.step import train_step
+
+
+@pytest.fixture(scope="module")
+def state(system):
+    return create_state(system, scale=4, seed=0)
+
+
+@pytest.fixture(scope="module")
+def steps(system, phases):
+    """The step of each phase on one device, compiled once."""
+    return [jax.jit(partial(train_step, system=system, phase=phase)) for phase in phases]
+
+
+def equal(x, y):
+    return all(
+        np.array_equal(a, b) for a, b in zip(jax.tree.leaves(x), jax.tree.leaves(y), strict=True)
+    )
+
+
+def test_phase_1_changes_stage_a_and_nothing_else_by_a_bit(state, steps, frozen):
+    new = state
+    for step in range(3):
+        new, metrics = steps[0](new, random_batch(step), frozen)
+    assert int(new.step) == 3
+    assert not equal(new.params["stage_a"], state.params["stage_a"])
+    assert equal(new.params["stage_b"], state.params["stage_b"])
+    assert equal(new.ema["stage_b"], state.ema["stage_b"])
+    assert equal(new.moments["stage_b"], state.moments["stage_b"])
+    assert equal(new.discriminator, state.discriminator)
+    assert equal(new.discriminator_moments, state.discriminator_moments)
+    assert set(metrics) == {"total", "mse_a", "alpha", "learning_rate", "gradient_norm"}
+
+
+def test_later_phases_change_everything(state, steps, frozen):
+    start = state._replace(step=jnp.int32(4))
+    new, metrics = steps[1](start, random_batch(0), frozen)
+    for group in ("stage_a", "stage_b"):
+        assert not equal(new.params[group], state.params[group])
+    assert not equal(new.discriminator, state.discriminator)
+    assert {"adversarial", "perceptual", "mse", "mse_a", "discriminator"} <= set(metrics)
+    assert float(metrics["alpha"]) == 0.25
+
+
+def test_first_update_is_adams_on_the_hand_written_gradient(system, state, steps, frozen):
+    batch = random_batch(0)
+    lr, hr = to_float(batch["lr"]), to_float(batch["hr"])
+
+    def loss(stage_a):
+        params = {**state.params, "stage_a": stage_a}
+        y_a = system.generator.apply({"params": params}, lr)["stage_a"]
+        return jnp.mean((y_a - downsample_bilinear(hr, 2)) ** 2)
+
+    gradient = jax.jit(jax.grad(loss))(state.params["stage_a"])
+    new, _ = steps[0](state, batch, frozen)
+    # Adam's first direction is g / (|g| + eps).
+    expected = jax.tree.map(
+        lambda p, g: p - 1e-3 * g / (jnp.abs(g) + 1e-8), state.params["stage_a"], gradient
+    )
+    for ours, theirs in zip(
+        jax.tree.leaves(new.params["stage_a"]), jax.tree.leaves(expected), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, atol=2e-5)
+
+
+def test_discriminator_learns_to_tell_the_blend_from_the_truth(system, state, steps, frozen):
+    batch = random_batch(0)
+    start = state._replace(step=jnp.int32(7))
+    new, metrics = steps[2](start, batch, frozen)
+    hr = to_float(batch["hr"])
+    generate, judge = jax.jit(system.generator.apply), jax.jit(system.discriminator.apply)
+    y_b = generate({"params": state.params}, to_float(batch["lr"]))["stage_b"]
+    judged = [judge({"params": state.discriminator}, images) for images in (hr, y_b)]
+    expected = discriminator_loss(*judged)
+    assert float(metrics["discriminator"]) == pytest.approx(float(expected), rel=1e-4)
+    _, after = steps[2](new._replace(params=state.params), batch, frozen)
+    assert float(after["discriminator"]) < float(expected)
+
+
+def test_ema_is_the_weighted_mean(state, steps, frozen):
+    new, _ = steps[0](state, random_batch(0), frozen)
+    # At step 0 the decay is min(0.9, 1 / 10).
+    expected = jax.tree.map(
+        lambda old, p: 0.1 * old + 0.9 * p, state.ema["stage_a"], new.params["stage_a"]
+    )
+    for ours, theirs in zip(
+        jax.tree.leaves(new.ema["stage_a"]), jax.tree.leaves(expected), strict=True
+    ):
+        np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+
+
+def test_accumulated_gradients_equal_the_whole_batch(phases, state, steps, frozen):
+    start = state._replace(step=jnp.int32(4))
+    whole, metrics = steps[1](start, random_batch(0), frozen)
+    halves = make_system(phases, accumulate=2)
+    step = jax.jit(partial(train_step, system=halves, phase=phases[1]))
+    split, split_metrics = step(start, random_batch(0), frozen)
+    for name in metrics:
+        np.testing.assert_allclose(metrics[name], split_metrics[name], rtol=1e-3, err_msg=name)
+    # Adam's first moment is a tenth of the gradient.
+    for group in ("stage_a", "stage_b"):
+        ours, theirs = (jax.tree.leaves(s.moments[group].mu) for s in (split, whole))
+        for x, y in zip(ours, theirs, strict=True):
+            np.testing.assert_allclose(x, y, atol=1e-3 * float(jnp.abs(y).max()))
+    three = make_system(phases, accumulate=3)
+    with pytest.raises(ValueError, match="a batch of 4 per device cannot be split into 3"):
+        train_step(start, random_batch(0), frozen, system=three, phase=phases[1])
+
+
+@pytest.mark.parametrize("strategy", ["pmap", "jit"])
+def test_four_devices_equal_one(system, phases, state, steps, frozen, strategy):
+    assert len(jax.local_devices()) == 4
+    parallel = Parallel(strategy)
+    # A compiled step donates its state; the shared one must survive.
+    placed = parallel.place_state(jax.device_get(state))
+    frozen_placed = parallel.place_state(frozen)
+    one = state
+    for index, phase in enumerate(phases[:2]):
+        first = phase.first_step
+        placed = placed._replace(step=parallel.place_state(jnp.int32(first)))
+        one = one._replace(step=jnp.int32(first))
+        batch = parallel.place_batch(random_batch(first))
+        step = partial(train_step, system=system, phase=phase)
+        compiled = parallel.compile(step, placed, batch, frozen_placed)
+        for number in range(first, first + 2):
+            batch = parallel.place_batch(random_batch(number))
+            placed, metrics = compiled(placed, batch, frozen_placed)
+            one, expected = steps[index](one, random_batch(number), frozen)
+        for name in expected:
+            np.testing.assert_allclose(metrics[name], expected[name], rtol=1e-3, err_msg=name)
+    for ours, theirs in zip(jax.tree.leaves(placed), jax.tree.leaves(one), strict=True):
+        assert ours.shape == theirs.shape
+        assert float(np.mean(np.abs(np.asarray(ours, np.float32) - theirs))) < 1e-5
+
+
+def test_unequal_batches_are_refused():
+    with pytest.raises(ValueError, match="parallel 'pjit'; accepted are pmap, jit"):
+        Parallel("pjit")
+    with pytest.raises(ValueError, match="batch_size 6 is not a multiple of 4"):
+        Parallel("pmap").check_batch_size(6, 1)
