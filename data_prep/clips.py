@@ -10,9 +10,10 @@ import argparse
 import dataclasses
 import hashlib
 import importlib.util
+import itertools
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -164,7 +165,7 @@ def _inspect(task: tuple[Path, bool, Path, ClipOptions]) -> Source | None:
             scan = {"frame_count": len(scores), "scene_starts": [0, *cuts]}
         if scan["frame_count"] < WINDOW:
             raise VideoError(f"{path} has {scan['frame_count']} frames, fewer than {WINDOW}")
-        plan = geometry.plan(info.width, info.height, options.size, options.fit)
+        plan = _plan(info, options)
         fps = _constant_rate(info.fps, probe.list_packets(path).fps)
     except ValueError as error:
         if named:
@@ -232,7 +233,7 @@ def split_scenes(
     for start, end in zip(scene_starts, ends, strict=True):
         parts = math.ceil((end - start) / longest)
         borders = [start + (end - start) * part // parts for part in range(parts + 1)]
-        clips += [(a, b - a) for a, b in zip(borders, borders[1:], strict=False)]
+        clips += [(a, b - a) for a, b in itertools.pairwise(borders)]
     return [clip for clip in clips if clip[1] >= shortest]
 
 
@@ -263,32 +264,38 @@ def _write(task: tuple[Source, Path, ClipOptions]) -> list[Clip]:
     return [known[first] for first, _ in pieces]
 
 
-def _decode(source: Source, options: ClipOptions, first: int, last: int) -> Iterable[bytes]:
+def _decode(source: Source, options: ClipOptions, first: int, last: int) -> Iterator[bytes]:
     """Raw BT.709 yuv420p frames of the clip's size, from `first` to before `last`."""
-    info = source.info
-    plan = geometry.plan(info.width, info.height, options.size, options.fit)
+    width, height = _plan(source.info, options).size
+    filters = f"trim=start_frame={first}:end_frame={last},{_filters(source.info, options)}"
+    return reader.read_raw(source.info.path, filters, "yuv420p", width * height * 3 // 2)
+
+
+def _filters(info: probe.VideoInfo, options: ClipOptions) -> str:
+    plan = _plan(info, options)
     (width, height), (left, top) = plan.size, plan.corner
-    filters = f"trim=start_frame={first}:end_frame={last},"
-    filters += colour.to_yuv420p(info, plan.scaled, "bicubic")
-    filters += f",crop={width}:{height}:{left}:{top}"
-    return reader.read_raw(info.path, filters, "yuv420p", width * height * 3 // 2)
+    convert = colour.to_yuv420p(info, plan.scaled, "bicubic")
+    return f"{convert},crop={width}:{height}:{left}:{top}"
+
+
+def _plan(info: probe.VideoInfo, options: ClipOptions) -> geometry.Geometry:
+    return geometry.plan(info.width, info.height, options.size, options.fit)
 
 
 def _write_clip(
     source: Source,
     data: Path,
     options: ClipOptions,
-    frames: Iterable[bytes],
+    frames: Iterator[bytes],
     first: int,
     count: int,
 ) -> Clip:
     info = source.info
-    width, height = geometry.plan(info.width, info.height, options.size, options.fit).size
+    width, height = _plan(info, options).size
     path = folder.clip_path(data, _clip_id(source, first))
-    iterator = iter(frames)
     with LosslessWriter(path, width=width, height=height, fps=source.fps) as writer:
         for _ in range(count):
-            frame = next(iterator, None)
+            frame = next(frames, None)
             if frame is None:
                 raise VideoError(f"{info.path} ends at frame {first + writer.frame_count}")
             writer.write(frame)
@@ -301,6 +308,7 @@ def _write_clip(
         width=width,
         height=height,
         fps=f"{source.fps.numerator}/{source.fps.denominator}",
+        filters=_filters(info, options),
         command=writer.command,
     )
     folder.write_json(path.with_suffix(".json"), dataclasses.asdict(clip))

@@ -34,6 +34,7 @@ class Clip:
       frame_count: its frames.
       width, height: in pixels.
       fps: frames per second as a fraction, such as "30000/1001".
+      filters: ffmpeg's filters from the source's frames to the clip's.
       command: the ffmpeg arguments that wrote it.
     """
 
@@ -45,6 +46,7 @@ class Clip:
     width: int
     height: int
     fps: str
+    filters: str
     command: list[str]
 
     @property

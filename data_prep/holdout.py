@@ -50,6 +50,12 @@ def divide(clip: Clip, tail: str | float | None, held_out: Sequence[str]) -> Fra
     return Frames((0, last), (0, last if last == count else last - WINDOW // 2), (last, count))
 
 
+def window(frame_count: int, center: int) -> list[int]:
+    """The 5 frames round `center`; beyond the clip's ends its first or last one is repeated."""
+    half = WINDOW // 2
+    return [min(max(i, 0), frame_count - 1) for i in range(center - half, center + half + 1)]
+
+
 def check_patterns(clips: Sequence[Clip], patterns: Sequence[str], name: str) -> None:
     """Raises `ValueError` for a pattern that matches no clip."""
     for pattern in patterns:

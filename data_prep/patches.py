@@ -13,6 +13,7 @@ import numpy as np
 
 from data_prep import folder
 from data_prep.folder import WINDOW, Clip, ClipEncode
+from data_prep.holdout import window
 from supervegan_jax.data import records
 from supervegan_jax.video.reader import read_frames
 
@@ -106,14 +107,13 @@ def _write(task: ClipTask, working: Path) -> None:
 
 def _cut_out(task: ClipTask, drawn: np.ndarray, lr: np.ndarray, hr: np.ndarray) -> None:
     """Fills lr [n, 5, p, p, 3] and hr [n, r*p, r*p, 3], reading every video once."""
-    p, r, count = task.patch_size, task.scale, task.clip.frame_count
+    p, r = task.patch_size, task.scale
     # What each frame gives: (encode, frame) -> [(record, place in the window)].
     inputs: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
     truths: dict[int, list[int]] = defaultdict(list)
     for record, (encode, center, _, _) in enumerate(drawn.tolist()):
         truths[center].append(record)
-        for place in range(WINDOW):
-            frame = min(max(center + place - WINDOW // 2, 0), count - 1)
+        for place, frame in enumerate(window(task.clip.frame_count, center)):
             inputs[encode, frame].append((record, place))
     for frame, (truth, *decoded) in enumerate(_read_together(task)):
         for record in truths[frame]:

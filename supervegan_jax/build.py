@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -84,7 +84,7 @@ def build_perceptual(config: ConfigDict, dtype: Any) -> PerceptualLoss:
     ) -> jax.Array:
         position = random_crop_position(key, target.shape, crop_size) if crop_size else None
         return perceptual_loss(
-            lambda images: network.apply(frozen, images),
+            lambda images: cast(dict[str, jax.Array], network.apply(frozen, images)),
             target,
             estimate,
             crop_size=crop_size,
@@ -138,9 +138,10 @@ def build_batches(config: ConfigDict, records: Path) -> Batches:
             **shared,
         )
     elif data.source == "memory":
-        from supervegan_jax.data.memory import load_pairs, memory_batches
+        from supervegan_jax.data.clip_pairs import load_pairs
+        from supervegan_jax.data.memory import memory_batches
 
-        pairs = load_pairs(records, max_frames=data.max_frames or None)
+        pairs = load_pairs(records, scale=config.model.scale, max_frames=data.max_frames or None)
         source = partial(memory_batches, pairs, **shared)
     else:
         raise ValueError(f"data.source {data.source!r}; accepted are records, memory")

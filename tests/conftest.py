@@ -11,9 +11,11 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 import jax
 import numpy as np
 import pytest
+from flax import linen as nn
 
 from supervegan_jax.models.discriminator import Discriminator
 from supervegan_jax.models.supervegan import SuperVegan, uniform_widths
+from supervegan_jax.ops.resize import upsample_nearest
 from supervegan_jax.training.optimizers import make_optimizer, make_schedule
 from supervegan_jax.training.phases import Phase, make_phases
 from supervegan_jax.training.system import System
@@ -83,3 +85,26 @@ def random_batch(step: int, size: int = 4, patch: int = 8) -> dict[str, np.ndarr
         "lr": rng.integers(0, 256, (size, 5, patch, patch, 3), dtype=np.uint8),
         "hr": rng.integers(0, 256, (size, 4 * patch, 4 * patch, 3), dtype=np.uint8),
     }
+
+
+class SmallGenerator(nn.Module):
+    """The generator's two groups with one layer each, for tests of what happens around a step."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array, stage: str = "b") -> dict[str, jax.Array]:
+        y_a = upsample_nearest(nn.Dense(3, name="stage_a")(x[:, 2]), 2)
+        return {"stage_a": y_a, "stage_b": upsample_nearest(nn.Dense(3, name="stage_b")(y_a), 2)}
+
+
+class SmallDiscriminator(nn.Module):
+    """One logit from the mean colour."""
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        return nn.Dense(1)(x.mean(axis=(1, 2)))[:, 0]
+
+
+def make_small_system(phases: tuple[Phase, ...], **changes: object) -> System:
+    """A system that compiles in a moment."""
+    networks = {"generator": SmallGenerator(), "discriminator": SmallDiscriminator()}
+    return make_system(phases, **{**networks, **changes})

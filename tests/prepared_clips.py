@@ -35,6 +35,7 @@ def write_data(data: Path, lengths: dict[str, int]) -> list[dict]:
     entries = []
     for number, (clip_id, frames) in enumerate(lengths.items(), start=1):
         clip = {"clip_id": clip_id, "frame_count": frames, "fps": "25/1"}
+        clip |= {"source": f"{clip_id}.mp4", "width": SCALE * WIDTH, "height": SCALE * HEIGHT}
         write_video(data / "clips" / f"{clip_id}.mkv", number, 0, frames, SCALE)
         (data / "clips" / f"{clip_id}.json").write_text(json.dumps(clip))
         encodes = []

@@ -1,6 +1,7 @@
 """The record source: a position that is a function of the step, and what it says of bad records."""
 
 import itertools
+import json
 from pathlib import Path
 
 import numpy as np
@@ -8,25 +9,10 @@ import pytest
 import tensorflow_datasets as tfds
 
 from supervegan_jax.data import input_pipeline
+from supervegan_jax.data import records as schema
 from supervegan_jax.data.throughput import patches_per_second
 
 SCALE, SIZE, COUNT, SHARD = 2, 8, 22, 5
-
-
-def features(scale, patch_size):
-    p = patch_size
-    return tfds.features.FeaturesDict(
-        {
-            "lr": tfds.features.Tensor(shape=(5, p, p, 3), dtype=np.uint8, encoding="bytes"),
-            "hr": tfds.features.Tensor(
-                shape=(scale * p, scale * p, 3), dtype=np.uint8, encoding="bytes"
-            ),
-            "clip_id": tfds.features.Text(),
-            "frame": np.int32,
-            "y": np.int32,
-            "x": np.int32,
-        }
-    )
 
 
 def example(index: int) -> dict[str, object]:
@@ -48,12 +34,16 @@ def write_records(folder: Path, count: int) -> Path:
             data_dir=str(folder),
             module_name="",
         ),
-        features=features(SCALE, SIZE),
+        features=schema.features(SCALE, SIZE),
     )
     writer = tfds.core.SequentialWriter(info, max_examples_per_shard=SHARD)
     writer.initialize_splits(["train"])
     writer.add_examples({"train": [example(index) for index in range(count)]})
     writer.close_all()
+    preparation = {"version": 1, "scale": SCALE, "patch_size": SIZE, "frames": 5, "seed": 0}
+    preparation |= {"bitrate_kbps": [250], "codecs": ["h264"], "patch_count": count}
+    preparation |= {"data": "..", "clips": [], "validation": []}
+    (folder / schema.FILE_NAME).write_text(json.dumps(preparation))
     return folder
 
 
@@ -171,12 +161,12 @@ def test_throughput_counts_patches(records: Path) -> None:
 
 
 def test_another_scale_is_refused(records: Path) -> None:
-    with pytest.raises(ValueError, match="have scale 2, not 4"):
+    with pytest.raises(ValueError, match="are scale 2, the config asks for 4"):
         take(records, 1, scale=4)
 
 
 def test_a_patch_larger_than_the_records_is_refused(records: Path) -> None:
-    with pytest.raises(ValueError, match=r"patch_size is 9, the records in .* have 8"):
+    with pytest.raises(ValueError, match="have patches of 8 pixels, the config asks for 9"):
         take(records, 1, patch_size=9)
 
 
@@ -186,7 +176,7 @@ def test_impossible_sizes_are_refused(records: Path) -> None:
 
 
 def test_a_folder_without_records_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="no data set in"):
+    with pytest.raises(ValueError, match="is no folder of records"):
         take(tmp_path, 1)
 
 

@@ -1,6 +1,8 @@
 """The in-memory source: what it samples, and that a batch is a function of the step."""
 
 import itertools
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -206,3 +208,11 @@ def test_another_file_is_refused(tmp_path: Path, damage: str) -> None:
         np.savez(path, names=np.zeros(2))
     with pytest.raises(ValueError, match="is not a file of clip pairs"):
         memory.load_saved_pairs(path)
+
+
+def test_the_source_needs_neither_tensorflow_nor_ffmpeg() -> None:
+    program = (
+        "import sys; import supervegan_jax.data.memory; "
+        "sys.exit(bool({'tensorflow', 'tensorflow_datasets', 'imageio_ffmpeg'} & {*sys.modules}))"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True)

@@ -1,16 +1,16 @@
 """Decodes prepared clips into pairs of input and ground truth for the in-memory source."""
 
-import fnmatch
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from supervegan_jax.data.memory import WINDOW, ClipPair
-from supervegan_jax.data.records import read_preparation
+from supervegan_jax.data.memory import ClipPair
+from supervegan_jax.data.records import FILE_NAME, FRAMES, read_preparation
 from supervegan_jax.video.reader import read_clip, read_frames
 
 
@@ -19,14 +19,19 @@ class _PreparedClip:
     """Where the frames of one clip lie; `train_frames` is (first, one past the last)."""
 
     name: str
+    source: str
     reference: Path
     inputs: list[Path]
     frame_count: int
     train_frames: tuple[int, int]
 
+    def matches(self, pattern: str) -> bool:
+        """Whether a pattern fits the clip's id or its source's file name."""
+        return fnmatchcase(self.name, pattern) or fnmatchcase(self.source, pattern)
+
     def centers(self) -> np.ndarray:
         """Frames whose window is all training material, save for the clip's own ends."""
-        half = WINDOW // 2
+        half = FRAMES // 2
         first, last = self.train_frames
         return np.arange(
             first if first == 0 else first + half,
@@ -53,8 +58,8 @@ def load_pairs(
       bitrates_kbps: take inputs of these target bitrates in kbit/s; None is all.
       max_frames: ground-truth frames to keep, evenly spread over all clips; None is all. A 1280x720
         frame takes 2.8 MB. Input frames, a 16th of that at scale 4, are all kept.
-      weights: how often frames of the clips whose id matches a pattern are drawn, as in
-        {"big_buck_bunny*": 0.25}; the first match counts, clips without one have 1.
+      weights: how often frames of the clips are drawn whose id or source's file name matches a
+        pattern, as in {"big_buck_bunny*": 0.25}; the first match counts, clips without have 1.
 
     Raises:
       ValueError: nothing prepared there, another scale, no input that fits, a pattern without a
@@ -64,13 +69,13 @@ def load_pairs(
         raise ValueError(f"max_frames is {max_frames}, must be at least 1")
     clips = _prepared_clips(Path(directory), scale, codecs, bitrates_kbps)
     for pattern in weights or {}:
-        if not fnmatch.filter([clip.name for clip in clips], pattern):
+        if not any(clip.matches(pattern) for clip in clips):
             raise ValueError(f"weight pattern {pattern!r} matches no clip in {str(directory)!r}")
     if not any(len(clip.centers()) for clip in clips):
         raise ValueError(f"{str(directory)!r} holds every frame out, none is left for training")
     kept = _spread([clip.centers() for clip in clips], max_frames)
     return [
-        _load_pair(clip, centers, _weight(clip.name, weights or {}))
+        _load_pair(clip, centers, _weight(clip, weights or {}))
         for clip, centers in zip(clips, kept, strict=True)
         if len(centers)
     ]
@@ -87,9 +92,8 @@ def _spread(centers: Sequence[np.ndarray], max_frames: int | None) -> list[np.nd
     return [of_clip[mask] for of_clip, mask in zip(centers, np.split(kept, borders), strict=True)]
 
 
-def _weight(name: str, weights: Mapping[str, float]) -> float:
-    matches = (w for pattern, w in weights.items() if fnmatch.fnmatchcase(name, pattern))
-    return next(matches, 1.0)
+def _weight(clip: _PreparedClip, weights: Mapping[str, float]) -> float:
+    return next((weight for pattern, weight in weights.items() if clip.matches(pattern)), 1.0)
 
 
 def _prepared_clips(
@@ -124,6 +128,7 @@ def _prepared_clips(
         prepared.append(
             _PreparedClip(
                 name=name,
+                source=Path(clip["source"]).name,
                 reference=data / "clips" / f"{name}.mkv",
                 inputs=inputs,
                 frame_count=clip["frame_count"],
@@ -133,15 +138,12 @@ def _prepared_clips(
     return prepared
 
 
-def _listed_clips(directory: Path, scale: int) -> tuple[Path, list[dict[str, Any]]]:
+def _listed_clips(directory: Path, scale: int) -> tuple[Path, Sequence[dict[str, Any]]]:
     """The folder of the prepared data and its clips, each with "encodes" and "train_frames"."""
-    if (directory / "preparation.json").is_file():
+    if (directory / FILE_NAME).is_file():
         preparation = read_preparation(directory)
-        if preparation["scale"] != scale:
-            raise ValueError(
-                f"{str(directory)!r} was prepared for scale {preparation['scale']}, not {scale}"
-            )
-        return directory / preparation["data"], preparation["clips"]
+        preparation.check(scale=scale)
+        return directory / preparation.data, preparation.clips
     clips = []
     for path in sorted((directory / "clips").glob("*.json")):
         clip = json.loads(path.read_text())
@@ -150,7 +152,7 @@ def _listed_clips(directory: Path, scale: int) -> tuple[Path, list[dict[str, Any
         clips.append(clip | {"encodes": encodes, "train_frames": (0, clip["frame_count"])})
     if not clips:
         raise ValueError(
-            f"nothing prepared in {str(directory)!r}: neither preparation.json nor clips/*.json"
+            f"nothing prepared in {str(directory)!r}: neither {FILE_NAME} nor clips/*.json"
         )
     return directory, clips
 

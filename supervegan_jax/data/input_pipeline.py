@@ -16,6 +16,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from supervegan_jax.data import augment
+from supervegan_jax.data.records import FRAMES, read_preparation
 
 # The second word of every random seed: one stream for the order, one for the augmentation.
 _ORDER, _AUGMENTATION = 0, 1
@@ -43,7 +44,7 @@ def record_batches(
     but neither parsed nor decoded.
 
     Args:
-      records_dir: folder with a tfds data set that has a split "train".
+      records_dir: folder of records, a tfds data set beside its preparation.json.
       scale: r; must be the records' own.
       patch_size: p, side of the input patches; smaller than the records' means a random crop.
       batch_size: b.
@@ -59,17 +60,17 @@ def record_batches(
       {"lr": uint8 [b, 5, p, p, 3], "hr": uint8 [b, r*p, r*p, 3]}.
 
     Raises:
-      ValueError: no data set there, an empty one, another scale, patches larger than the records',
-        a shard missing; while reading: a damaged or short shard, by its name.
+      ValueError: no finished records there, none at all, another scale, patches larger than the
+        records', a shard missing; while reading: a damaged or short shard, by its name.
     """
     for name, value in (("batch_size", batch_size), ("patch_size", patch_size)):
         if value < 1:
             raise ValueError(f"{name} is {value}, must be at least 1")
     # The model has the accelerator to itself; TensorFlow would reserve all of its memory.
     tf.config.set_visible_devices([], "GPU")
-    split, features = _open_split(Path(records_dir))
-    _check_shapes(features, records_dir, scale=scale, patch_size=patch_size)
-    record_size = features["lr"].shape[1]
+    preparation = read_preparation(records_dir)
+    preparation.check(scale=scale, patch_size=patch_size)
+    split, features = _open_split(preparation.directory)
 
     def prepare(position: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
         example = features.deserialize_example(serialized)
@@ -81,8 +82,8 @@ def record_batches(
         )
         choice = augment.choose(
             integers,
-            height=record_size,
-            width=record_size,
+            height=preparation.patch_size,
+            width=preparation.patch_size,
             patch_size=patch_size,
             horizontal_flip=horizontal_flip,
             vertical_flip=vertical_flip,
@@ -97,7 +98,7 @@ def record_batches(
             reverse=reverse,
         )
         return {
-            "lr": tf.ensure_shape(lr, [5, patch_size, patch_size, 3]),
+            "lr": tf.ensure_shape(lr, [FRAMES, patch_size, patch_size, 3]),
             "hr": tf.ensure_shape(hr, [scale * patch_size, scale * patch_size, 3]),
         }
 
@@ -126,8 +127,6 @@ def _open_split(records_dir: Path) -> tuple[Any, Any]:
     split = builder.info.splits.get("train")
     if split is None or not split.num_examples:
         raise ValueError(f"the data set in {str(records_dir)!r} has no training records")
-    if not {"lr", "hr"} <= set(builder.info.features):
-        raise ValueError(f"the data set in {str(records_dir)!r} has no features lr and hr")
     missing = [str(path) for path in split.filepaths if not Path(path).is_file()]
     if missing:
         raise ValueError(
@@ -135,19 +134,6 @@ def _open_split(records_dir: Path) -> tuple[Any, Any]:
             f"{len(split.filepaths)} files, first {missing[0]!r}"
         )
     return split, builder.info.features
-
-
-def _check_shapes(features: Any, records_dir: str | Path, *, scale: int, patch_size: int) -> None:
-    _, height, _, _ = features["lr"].shape
-    record_scale = features["hr"].shape[0] // height
-    if record_scale != scale:
-        raise ValueError(
-            f"the records in {str(records_dir)!r} have scale {record_scale}, not {scale}"
-        )
-    if patch_size > height:
-        raise ValueError(
-            f"patch_size is {patch_size}, the records in {str(records_dir)!r} have {height} pixels"
-        )
 
 
 def _fold_in(seed: int, stream: int, index: tf.Tensor) -> tf.Tensor:

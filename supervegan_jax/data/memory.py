@@ -16,8 +16,8 @@ from pathlib import Path
 import numpy as np
 
 from supervegan_jax.data import augment
+from supervegan_jax.data.records import FRAMES
 
-WINDOW = 5  # input frames per example
 _BATCHES_AHEAD = 4
 _POLL_SECONDS = 0.1
 
@@ -104,7 +104,7 @@ def memory_batches(
         )
         side = scale * patch_size
         batch = {
-            "lr": np.empty((batch_size, WINDOW, patch_size, patch_size, 3), np.uint8),
+            "lr": np.empty((batch_size, FRAMES, patch_size, patch_size, 3), np.uint8),
             "hr": np.empty((batch_size, side, side, 3), np.uint8),
         }
         for row, pair_index in enumerate(chosen):
@@ -184,7 +184,7 @@ def _copy_image(target: np.ndarray, source: np.ndarray, *, mirrored: bool) -> No
 
 def window_indexes(center: int, frames: int) -> np.ndarray:
     """The 5 frames round `center`, int [5]; beyond the clip's ends its first or last frame."""
-    half = WINDOW // 2
+    half = FRAMES // 2
     return np.clip(np.arange(center - half, center + half + 1), 0, frames - 1)
 
 

@@ -6,11 +6,14 @@ needs no TensorFlow; `features` and `load_tensorflow` import it.
 
 import dataclasses
 import json
+import logging
 import os
 from fractions import Fraction
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
+
+import numpy as np
 
 VERSION: Final = 1
 FRAMES: Final = 5  # input frames of a record; the ground truth belongs to the middle one
@@ -136,7 +139,13 @@ def load_tensorflow() -> tuple[ModuleType, ModuleType]:
     import tensorflow_datasets as tfds
 
     tf.config.set_visible_devices([], "GPU")
+    logging.getLogger("absl").addFilter(_is_news)
     return tf, tfds
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    # tensorflow-datasets warns of a deprecated attribute that only its own code uses.
+    return "FeatureConnector.dtype" not in record.getMessage()
 
 
 def features(scale: int, patch_size: int) -> Any:
@@ -150,18 +159,18 @@ def features(scale: int, patch_size: int) -> Any:
       scale: r.
       patch_size: p, in input pixels.
     """
-    tf, tfds = load_tensorflow()
+    _, tfds = load_tensorflow()
 
     def image(*shape: int) -> Any:
-        return tfds.features.Tensor(shape=shape, dtype=tf.uint8, encoding="bytes")
+        return tfds.features.Tensor(shape=shape, dtype=np.uint8, encoding="bytes")
 
     return tfds.features.FeaturesDict(
         {
             "lr": image(FRAMES, patch_size, patch_size, 3),
             "hr": image(scale * patch_size, scale * patch_size, 3),
             "clip_id": tfds.features.Text(),
-            "frame": tf.int32,
-            "y": tf.int32,
-            "x": tf.int32,
+            "frame": np.int32,
+            "y": np.int32,
+            "x": np.int32,
         }
     )

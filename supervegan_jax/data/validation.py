@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from supervegan_jax.data.memory import WINDOW, window_indexes
-from supervegan_jax.data.records import read_preparation
+from supervegan_jax.data.memory import window_indexes
+from supervegan_jax.data.records import FRAMES, read_preparation
 from supervegan_jax.video.reader import read_clip
 
-_MARGIN = WINDOW // 2
+_MARGIN = FRAMES // 2
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,12 @@ def load_validation(records_dir: str | Path, max_frames: int | None = None) -> l
         raise ValueError(f"max_frames is {max_frames}, must be at least 1")
     records_dir = Path(records_dir)
     preparation = read_preparation(records_dir)
-    if not preparation["validation"]:
+    if not preparation.validation:
         raise ValueError(f"the preparation in {str(records_dir)!r} holds no frames out")
-    lengths = {clip["clip_id"]: clip["frame_count"] for clip in preparation["clips"]}
+    lengths = {clip["clip_id"]: clip["frame_count"] for clip in preparation.clips}
     return [
         _load_clip(records_dir, entry, lengths[entry["clip_id"]], max_frames)
-        for entry in preparation["validation"]
+        for entry in preparation.validation
     ]
 
 
@@ -81,13 +82,12 @@ def _load_clip(
     def read(name: str, first_frame: int, frame_count: int) -> np.ndarray:
         return read_clip(records_dir / name, first_frame=first_frame, frame_count=frame_count)
 
-    numerator, _, denominator = str(entry["fps"]).partition("/")
     return ValidationClip(
         name=entry["clip_id"],
         lr=read(entry["input"], start, stop - start),
         hr=read(entry["reference"], first, count),
         lead=first - start,
         codec=None if codec is None else read(codec, first, count),
-        fps=float(numerator) / float(denominator or 1),
+        fps=float(Fraction(entry["fps"])),
         measured_kbps=float(entry["measured_kbps"]),
     )

@@ -90,9 +90,19 @@ def train(
             phase = phase_at(phases, step)
             title = f"phase {phases.index(phase) + 1}/{len(phases)} {phase.name}"
             run = _PhaseRun(phase, title, system, parallel, frozen, writer, evaluate, options)
-            state = run.train(state, step, batches, save, stopped)
+            source = batches(phase, step)
+            try:
+                state = run.train(state, step, source, save, stopped)
+            finally:
+                _close(source)
             step = phase.end
     return state
+
+
+def _close(source: Iterator[Any]) -> None:
+    """Ends a source that works ahead in a thread; a plain iterator has nothing to end."""
+    if hasattr(source, "close"):
+        source.close()
 
 
 def _save(
@@ -119,12 +129,11 @@ class _PhaseRun:
         self,
         state: TrainState,
         first_step: int,
-        batches: Batches,
+        source: Iterator[dict[str, np.ndarray]],
         save: Callable[[TrainState, Phase], None],
         stopped: list[bool],
     ) -> TrainState:
         """Takes the phase's steps from `first_step` on, and saves at its end."""
-        source = batches(self.phase, first_step)
         batch = self.parallel.place_batch(next(source))
         step_fn = self._compile(state, batch, first_step)
         bar = tqdm(

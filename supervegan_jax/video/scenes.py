@@ -27,9 +27,6 @@ def cut_scores(path: str | os.PathLike[str]) -> list[float]:
     height = max(2, round(info.height * width / info.width))
     filters = f"scale={width}:{height}:flags=bilinear,scdet=threshold=0"
     filters += ",metadata=mode=print:key=lavfi.scd.score:file=-"
-    said = ffmpeg.run(
-        ["-i", ffmpeg.url(path), "-map", "0:V:0", "-vf", filters]
-        + ["-fps_mode", "passthrough", "-f", "null", os.devnull],
-        path,
-    )
+    command = ["-i", ffmpeg.url(path), "-map", "0:V:0", "-vf", filters]
+    said = ffmpeg.run([*command, "-fps_mode", "passthrough", "-f", "null", os.devnull], path)
     return [float(score) for score in re.findall(r"^lavfi\.scd\.score=(\S+)", said, re.MULTILINE)]

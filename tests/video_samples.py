@@ -1,0 +1,50 @@
+"""Small videos that the tests of video and data_prep make for themselves."""
+
+import subprocess
+from pathlib import Path
+
+from supervegan_jax.video.ffmpeg import executable
+
+
+def ffmpeg(*arguments: str, stdin: bytes | None = None) -> bytes:
+    """Runs ffmpeg directly, past the code under test; returns stdout."""
+    done = subprocess.run(
+        [executable(), "-v", "error", "-y", *arguments],
+        input=stdin,
+        stdin=subprocess.DEVNULL if stdin is None else None,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr.decode()
+    return done.stdout
+
+
+def make_video(
+    path: Path,
+    frames: int = 20,
+    size: str = "320x180",
+    fps: str = "25",
+    source: str = "testsrc2",
+    output: tuple[str, ...] = ("-c:v", "libx264", "-qp", "0", "-preset", "ultrafast"),
+) -> Path:
+    """Writes a moving test picture with a little noise, lossless unless told otherwise."""
+    pattern = f"{source}=size={size}:rate={fps},noise=alls=6:allf=t:all_seed=1,format=yuv420p"
+    output_options = ["-frames:v", str(frames), *output, f"file:{path}"]
+    ffmpeg("-f", "lavfi", "-i", pattern, *output_options)
+    return path
+
+
+def join_videos(path: Path, parts: list[Path]) -> Path:
+    """Writes the videos one after the other, without a loss."""
+    inputs = [word for part in parts for word in ("-i", f"file:{part}")]
+    streams = "".join(f"[{i}:v]" for i in range(len(parts)))
+    lossless = ["-c:v", "libx264", "-qp", "0", "-preset", "ultrafast"]
+    joined = f"{streams}concat=n={len(parts)}[v]"
+    ffmpeg(*inputs, "-filter_complex", joined, "-map", "[v]", *lossless, f"file:{path}")
+    return path
+
+
+def raw_frames(path: Path, pixel_format: str = "yuv420p", filters: str = "null") -> bytes:
+    """All decoded samples, past the code under test."""
+    output = ["-vf", filters, "-f", "rawvideo", "-pix_fmt", pixel_format, "-"]
+    return ffmpeg("-i", f"file:{path}", "-fps_mode", "passthrough", *output)
