@@ -112,4 +112,4 @@ def get_config() -> ConfigDict:
     c.checkpoint_every = 1_000
     c.keep_checkpoints = 2  # newest checkpoints that stay
     c.evaluation_frames = 8  # held-out frames scored of each clip
-    return c
+    return c.lock()

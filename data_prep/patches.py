@@ -18,7 +18,6 @@ from supervegan_jax.data import records
 from supervegan_jax.video.reader import read_frames
 
 SHARD_BYTES = 128 * 2**20
-_RECORDS_AT_ONCE = 128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -95,12 +94,10 @@ def _write(task: ClipTask, working: Path) -> None:
         working / "hr.npy", mode="w+", dtype=np.uint8, shape=(task.count, r * p, r * p, 3)
     )
     _cut_out(task, drawn, lr, hr)
-    lengths = _write_shards(task, drawn, lr, hr, working)
+    names, lengths, size = _write_shards(task, drawn, lr, hr, working)
     del lr, hr
-    for name in ("lr.npy", "hr.npy", "dataset_info.json", "features.json"):
+    for name in ("lr.npy", "hr.npy"):
         (working / name).unlink()
-    names = sorted(path.name for path in working.iterdir())
-    size = sum((working / name).stat().st_size for name in names)
     part = {"shards": names, "lengths": lengths, "bytes": size}
     folder.write_json(working / "part.json", part)
 
@@ -157,32 +154,28 @@ def _read_together(task: ClipTask) -> Iterator[Sequence[np.ndarray]]:
 
 def _write_shards(
     task: ClipTask, drawn: np.ndarray, lr: np.ndarray, hr: np.ndarray, working: Path
-) -> list[int]:
-    """Writes the records with tensorflow-datasets; returns the number in each shard."""
-    _, tfds = records.load_tensorflow()
-    record_bytes = lr[0].nbytes + hr[0].nbytes
-    shard_length = max(1, SHARD_BYTES // record_bytes)
-    writer = tfds.core.SequentialWriter(
-        dataset_info(working, task.scale, task.patch_size), max_examples_per_shard=shard_length
-    )
-    writer.initialize_splits(["train"])
-    for start in range(0, task.count, _RECORDS_AT_ONCE):
-        rows = range(start, min(start + _RECORDS_AT_ONCE, task.count))
-        examples = [
-            {
-                "lr": lr[i],
-                "hr": hr[i],
-                "clip_id": task.clip.clip_id,
-                "frame": int(drawn[i, 1]),
-                "y": int(drawn[i, 2]),
-                "x": int(drawn[i, 3]),
-            }
-            for i in rows
-        ]
-        writer.add_examples({"train": examples})
-    writer.close_all()
-    full, rest = divmod(task.count, shard_length)
-    return [shard_length] * full + [rest] * (rest > 0)
+) -> tuple[list[str], list[int], int]:
+    """Writes the records as tf.Examples of the schema.
+
+    Returns:
+      The shards' names, the number of records in each, and the bytes of all records.
+    """
+    tf, _ = records.load_tensorflow()
+    features = records.features(task.scale, task.patch_size)
+    length = max(1, SHARD_BYTES // (lr[0].nbytes + hr[0].nbytes))
+    starts = range(0, task.count, length)
+    names, size = [f"shard-{index:05d}.tfrecord" for index in range(len(starts))], 0
+    for name, start in zip(names, starts, strict=True):
+        with tf.io.TFRecordWriter(str(working / name)) as writer:
+            for i in range(start, min(start + length, task.count)):
+                place = dict(zip(("frame", "y", "x"), drawn[i, 1:].tolist(), strict=True))
+                example = {"lr": lr[i], "hr": hr[i], "clip_id": task.clip.clip_id, **place}
+                # The order of a tf.Example's features is random otherwise, from run to run.
+                message = tf.train.Example.FromString(features.serialize_example(example))
+                record = message.SerializeToString(deterministic=True)
+                writer.write(record)
+                size += len(record)
+    return names, [min(length, task.count - start) for start in starts], size
 
 
 def dataset_info(directory: Path, scale: int, patch_size: int) -> Any:

@@ -109,8 +109,12 @@ def main() -> int | None:
     """Parses the flags and trains; returns an exit code."""
     try:
         rest = flags.FLAGS(sys.argv)
-    except (flags.Error, AttributeError, KeyError, TypeError) as error:
-        raise ValueError(f"{error}") from error
+    except KeyError as error:  # ml_collections adds the nearest name that exists
+        raise ValueError(f"unknown config field {error.args[0]}") from error
+    except AttributeError as error:
+        raise ValueError(f"the config file needs a function get_config: {error}") from error
+    except (flags.Error, TypeError) as error:
+        raise ValueError(str(error)) from error
     if len(rest) > 1:
         raise ValueError(f"unexpected argument {rest[1]!r}; accepted: --config FILE --workdir DIR")
     for name, value in (("--config", _CONFIG.value), ("--workdir", _WORKDIR.value)):

@@ -48,7 +48,7 @@ def test_scenes_are_split_into_equal_parts():
     # 25 fps: at most 25 frames, at least 8. Scenes of 7, 53 and 25 frames.
     pieces = split_scenes([0, 7, 60], 85, Fraction(25), options)
     assert pieces == [(7, 17), (24, 18), (42, 18), (60, 25)]
-    with pytest.raises(ValueError, match="max_seconds 0.1 is below the shortest clip, 0.20 s"):
+    with pytest.raises(ValueError, match="is below the shortest clip"):
         split_scenes([0], 50, Fraction(25), ClipOptions(max_seconds=0.1, min_seconds=0))
 
 
@@ -57,31 +57,25 @@ def two_scenes(tmp_path_factory):
     place = tmp_path_factory.mktemp("scenes")
     first = make_video(place / "a.mkv", frames=31)
     second = make_video(place / "b.mkv", frames=23, source="mandelbrot")
-    return join_videos(place / "two scenes é.mkv", [first, second])
+    joined = join_videos(place / "joined.mkv", [first, second])
+    # Tagged as what clips are, or the colours would be converted from BT.601.
+    tags = "setparams=range=tv:colorspace=bt709"
+    path = place / "two scenes é.mkv"
+    ffmpeg("-i", f"file:{joined}", "-vf", tags, "-c:v", "libx264", "-qp", "0", f"file:{path}")
+    return path
 
 
 def test_no_clip_crosses_a_cut_and_none_loses_a_sample(tmp_path, two_scenes):
-    made = make_clips([two_scenes], tmp_path / "data", SHORT, jobs=1)
-    assert [(clip.first_frame, clip.frame_count) for clip in made] == [(0, 31), (31, 23)]
     # 180 lines lose 4 to be a multiple of 8: 2 above and 2 below.
     source = raw_frames(two_scenes, filters="crop=320:176:0:2")
+    made = make_clips([two_scenes], tmp_path, SHORT, jobs=1)
+    assert [(clip.first_frame, clip.frame_count) for clip in made] == [(0, 31), (31, 23)]
     size = 320 * 176 * 3 // 2
     for clip in made:
-        samples = raw_frames(folder.clip_path(tmp_path / "data", clip.clip_id))
+        samples = raw_frames(folder.clip_path(tmp_path, clip.clip_id))
         start = clip.first_frame * size
-        # Untagged below 720 lines is BT.601, clips are BT.709: a conversion, so compare converted.
-        assert len(samples) == clip.frame_count * size
-        assert samples != source[start : start + len(samples)]
-    tagged = tmp_path / "tagged.mkv"
-    tags = "setparams=range=tv:colorspace=bt709"
-    ffmpeg(
-        *("-i", f"file:{two_scenes}", "-vf", tags, "-c:v", "libx264", "-qp", "0", str(tagged)),
-    )
-    for clip in make_clips([tagged], tmp_path / "exact", SHORT, jobs=1):
-        samples = raw_frames(folder.clip_path(tmp_path / "exact", clip.clip_id))
-        start = clip.first_frame * size
-        assert samples == source[start : start + len(samples)]
-        assert clip.source_sha256 == hashlib.sha256(tagged.read_bytes()).hexdigest()
+        assert samples == source[start : start + clip.frame_count * size]
+        assert clip.source_sha256 == hashlib.sha256(two_scenes.read_bytes()).hexdigest()
         assert (clip.width, clip.height, clip.fps) == (320, 176, "25/1")
 
 
@@ -92,11 +86,8 @@ def test_a_720p_source_is_kept_as_it_is(tmp_path):
 
 
 def test_portrait_odd_sizes_and_lower_rates(tmp_path, capsys):
-    make_video(tmp_path / "in" / "x.mkv") if (tmp_path / "in").mkdir() else None
-    yuv444 = ("-pix_fmt", "yuv444p", "-c:v", "ffv1")
-    source = make_video(
-        tmp_path / "p.mkv", size="91x161", fps="30000/1001", output=yuv444, frames=9
-    )
+    odd = ("-vf", "format=yuv444p,crop=91:161", "-c:v", "ffv1")
+    source = make_video(tmp_path / "p.mkv", size="92x162", fps="30000/1001", output=odd, frames=9)
     (clip,) = make_clips([source], tmp_path / "data", SHORT)
     assert (clip.width, clip.height, clip.fps, clip.frame_count) == (88, 160, "30000/1001", 9)
     assert "91x161 is smaller than 1280x720 and is not scaled up" in capsys.readouterr().out

@@ -189,7 +189,8 @@ import test_loop
 phases = make_phases(tuple(PHASES), PHASES)
 kernel = np.random.default_rng(5).normal(size=(3, 4)).astype(np.float32)
 options = test_loop.LoopOptions(1, 0, 1, 2)
-test_loop.train(Path(sys.argv[2]), make_small_system(phases), phases, {"kernel": kernel}, options=options)
+system = make_small_system(phases)
+test_loop.train(Path(sys.argv[2]), system, phases, {"kernel": kernel}, options=options)
 """
 
 

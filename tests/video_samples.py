@@ -29,7 +29,8 @@ def make_video(
 ) -> Path:
     """Writes a moving test picture with a little noise, lossless unless told otherwise."""
     pattern = f"{source}=size={size}:rate={fps},noise=alls=6:allf=t:all_seed=1,format=yuv420p"
-    output_options = ["-frames:v", str(frames), *output, f"file:{path}"]
+    # Matroska files have a random identifier otherwise, and clips are named after a checksum.
+    output_options = ["-frames:v", str(frames), *output, "-fflags", "+bitexact", f"file:{path}"]
     ffmpeg("-f", "lavfi", "-i", pattern, *output_options)
     return path
 
@@ -38,7 +39,7 @@ def join_videos(path: Path, parts: list[Path]) -> Path:
     """Writes the videos one after the other, without a loss."""
     inputs = [word for part in parts for word in ("-i", f"file:{part}")]
     streams = "".join(f"[{i}:v]" for i in range(len(parts)))
-    lossless = ["-c:v", "libx264", "-qp", "0", "-preset", "ultrafast"]
+    lossless = ["-c:v", "libx264", "-qp", "0", "-preset", "ultrafast", "-fflags", "+bitexact"]
     joined = f"{streams}concat=n={len(parts)}[v]"
     ffmpeg(*inputs, "-filter_complex", joined, "-map", "[v]", *lossless, f"file:{path}")
     return path

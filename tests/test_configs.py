@@ -1,0 +1,96 @@
+import importlib
+import pkgutil
+
+import jax
+import jax.numpy as jnp
+import pytest
+from ml_collections import ConfigDict
+
+import configs
+from configs import base
+from supervegan_jax import build
+from supervegan_jax.models.supervegan import VARIANTS
+
+NAMES = [module.name for module in pkgutil.iter_modules(configs.__path__)]
+
+
+def load(name: str) -> ConfigDict:
+    return importlib.import_module(f"configs.{name}").get_config()
+
+
+def fields(config: ConfigDict, prefix: str = "") -> set[str]:
+    names = set()
+    for name, value in config.items():
+        inner = isinstance(value, ConfigDict)
+        names |= fields(value, f"{prefix}{name}.") if inner else {prefix + name}
+    return names
+
+
+def test_all_promised_configs_are_there():
+    promised = {"base", "quickstart", "tiny", "no_prog", "no_mse_a", *VARIANTS}
+    assert promised <= set(NAMES)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_configs_change_fields_and_never_add_any(name):
+    config = load(name)
+    assert fields(config) == fields(base.get_config())
+    with pytest.raises(AttributeError, match="Did you mean"):
+        config.sede = 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_configs_open_with_their_command(name):
+    doc = importlib.import_module(f"configs.{name}").__doc__
+    if name != "base":
+        assert f"python -m supervegan_jax.main --config configs/{name}.py" in doc
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_configs_build(name):
+    config = load(name)
+    phases = build.build_phases(config)
+    system = build.build_system(config, phases)
+    size = config.data.patch_size
+    lr = jnp.zeros((1, 5, size, size, 3))
+    variables = jax.eval_shape(system.generator.init, jax.random.key(0), lr)
+    outputs = jax.eval_shape(system.generator.apply, variables, lr)
+    assert outputs["stage_b"].shape == (1, config.model.scale * size, config.model.scale * size, 3)
+    if name in VARIANTS:
+        assert {field: config.model[field] for field in VARIANTS[name]} == VARIANTS[name]
+
+
+def test_the_papers_recipe():
+    phases = build.build_phases(base.get_config())
+    # 100, 100 and 200 epochs of 25,000 patches in batches of 16.
+    assert [phase.steps for phase in phases] == [156_250, 156_250, 312_500]
+    schedule = build.build_system(base.get_config(), phases).schedule
+    half = phases[2].first_step + 156_250
+    assert float(schedule(jnp.int32(half - 1))) == pytest.approx(1e-4)
+    assert float(schedule(jnp.int32(half))) == pytest.approx(1e-5)
+
+
+def test_ablations_by_config():
+    assert len(build.build_phases(load("no_prog"))) == 1
+    weights = [dict(phase.weights)["mse_a"] for phase in build.build_phases(load("no_mse_a"))]
+    assert weights == [1.0, 0.0, 0.0]
+
+
+def test_wrong_values_are_refused():
+    config = load("tiny")
+    config.compute_dtype = "float64"
+    with pytest.raises(ValueError, match="compute_dtype 'float64'; accepted are float32, bfloat16"):
+        build.build_model(config)
+    config = load("tiny")
+    config.data.source = "webdataset"
+    with pytest.raises(ValueError, match="'webdataset'; accepted are records, memory"):
+        build.build_batches(config, None)
+
+
+def test_only_the_perceptual_slice_that_is_used_is_loaded():
+    config = load("tiny")
+    frozen = build.load_frozen(config, build.build_phases(config))
+    assert set(frozen["params"]) == {"conv1_1"}
+    config.phases.blend.weights.perceptual = 0.0
+    config.phases.full.weights.perceptual = 0.0
+    assert build.load_frozen(config, build.build_phases(config)) == {}

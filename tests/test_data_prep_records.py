@@ -1,0 +1,292 @@
+import json
+import shutil
+import subprocess
+import sys
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from PIL import Image
+from video_samples import make_video
+
+from data_prep import folder, holdout, patches
+from data_prep.check_records import check_records, draw_contact_sheet
+from data_prep.clips import ClipOptions
+from data_prep.folder import Clip, ClipEncode
+from data_prep.prepare import prepare
+from data_prep.write_records import RecordOptions, write_records
+from supervegan_jax.data.records import load_tensorflow, read_preparation
+from supervegan_jax.video.reader import read_clip
+
+P, R, COUNT = 24, 4, 60
+SHORT = ClipOptions(min_seconds=0.2)
+ARGUMENTS = {
+    "scale": R,
+    "bitrates_kbps": (60, 200),
+    "codecs": ("h264", "vp9"),
+    "patch_size": P,
+    "patches": COUNT,
+    "holdout_tail": "0.4s",
+    "seed": 3,
+    "clip_options": SHORT,
+}
+
+
+def a_clip(clip_id="a", frame_count=100, fps="25/1", width=320, height=176) -> Clip:
+    return Clip(clip_id, f"/v/{clip_id}.mp4", "0", 0, frame_count, width, height, fps, "", [])
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    place = tmp_path_factory.mktemp("prepared")
+    videos = [make_video(place / "a.mkv", frames=40), make_video(place / "b.mkv", 25, fps="20")]
+    return prepare(videos, place / "data", jobs=1, **ARGUMENTS)
+
+
+def read_back(records):
+    _, tfds = load_tensorflow()
+    builder = tfds.builder_from_directory(str(records))
+    return list(builder.as_dataset(split="train").as_numpy_iterator())
+
+
+def test_every_record_is_what_the_videos_show(prepared):
+    preparation = read_preparation(prepared)
+    data = prepared / preparation.data
+    clips, truths, inputs = {}, {}, {}
+    for clip in preparation.clips:
+        name = clip["clip_id"]
+        clips[name] = clip
+        truths[name] = read_clip(folder.clip_path(data, name))
+        inputs[name] = [
+            read_clip(folder.encode_path(data, name, codec, kbps, R))
+            for codec in preparation.codecs
+            for kbps in preparation.bitrate_kbps
+        ]
+    used = set()
+    records = read_back(prepared)
+    for record in records:
+        name, y, x = record["clip_id"].decode(), record["y"], record["x"]
+        center = int(record["frame"])
+        assert center + 2 < clips[name]["train_frames"][1]
+        truth = truths[name][center, y * R : (y + P) * R, x * R : (x + P) * R]
+        np.testing.assert_array_equal(record["hr"], truth)
+        window = [max(center + i, 0) for i in range(-2, 3)]
+        cuts = [video[window, y : y + P, x : x + P] for video in inputs[name]]
+        same = [np.array_equal(record["lr"], cut) for cut in cuts]
+        assert any(same)
+        used.add((name, same.index(True)))
+    assert len(records) == COUNT
+    assert len(used) == 8  # both clips, each of the four encodes
+    # In the order drawn, not in that of the frames.
+    assert [r["frame"] for r in records] != sorted(r["frame"] for r in records)
+
+
+def test_preparation_tells_where_everything_is(prepared):
+    preparation = read_preparation(prepared)
+    assert [clip["train_frames"] for clip in preparation.clips] == [[0, 30], [0, 17]]
+    # Shared out by centre frames: 28 and 15, two fewer than may be shown.
+    assert [clip["patches"] for clip in preparation.clips] == [39, 21]
+    assert len(preparation.validation) == 2 * 4
+    for entry in preparation.validation:
+        for name in ("reference", "input", "codec"):
+            assert (prepared / entry[name]).is_file()
+        assert entry["codec"].endswith(f"h264_{entry['target_kbps']}k_x1.mkv")
+        assert entry["measured_kbps"] > 0
+    first = preparation.validation[0]
+    assert (first["first_frame"], first["frame_count"], first["fps"]) == (30, 10, "25/1")
+    preparation.check(scale=4, patch_size=24)
+    with pytest.raises(ValueError, match=r"records at .* are scale 4, the config asks for 2"):
+        preparation.check(scale=2)
+    with pytest.raises(ValueError, match="have patches of 24 pixels, the config asks for 48"):
+        preparation.check(scale=4, patch_size=48)
+
+
+def test_a_second_call_changes_nothing_and_other_options_are_refused(prepared):
+    videos = [prepared.parent.parent / name for name in ("a.mkv", "b.mkv")]
+    before = {path: path.stat().st_mtime_ns for path in prepared.iterdir() if path.name != ".lock"}
+    assert prepare(videos, prepared.parent, **ARGUMENTS) == prepared
+    for change, message in {
+        ("seed", 4): "begun with seed 3, now it is 4",
+        ("patches", 61): "begun with patches 60, now it is 61",
+        ("codecs", ("h264",)): r"begun with codecs \[\"h264\", \"vp9\"\]",
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            prepare(videos, prepared.parent, **ARGUMENTS | dict([change]))
+    with pytest.raises(ValueError, match="begun with clips"):
+        prepare(videos[:1], prepared.parent, **ARGUMENTS)
+    after = {path: path.stat().st_mtime_ns for path in prepared.iterdir() if path.name != ".lock"}
+    assert before == after
+
+
+def test_several_processes_write_the_same_bytes(prepared, tmp_path):
+    preparation = json.loads((prepared / "options.json").read_text())
+    clips = preparation.pop("clips")
+    options = RecordOptions(
+        **{k: tuple(v) if isinstance(v, list) else v for k, v in preparation.items()}
+    )
+    other = write_records(prepared.parent, tmp_path / "records", options, clips=clips, jobs=2)
+    names = sorted(path.name for path in prepared.iterdir())
+    assert names == sorted(path.name for path in other.iterdir())
+    for name in names:
+        if name != "preparation.json":  # its paths are relative
+            assert (prepared / name).read_bytes() == (other / name).read_bytes()
+
+
+def test_a_clips_patches_do_not_depend_on_other_clips(tmp_path):
+    encode = ClipEncode("a", "h264", 4, 250, 250.0, False, 100, 80, 44, [])
+
+    def drawn(count: int, clip_id: str = "a", seed: int = 0) -> list[list[int]]:
+        clip = a_clip(clip_id)
+        part = tmp_path / clip_id
+        centers = (0, 98)
+        task = patches.ClipTask(clip, (encode,) * 3, tmp_path, part, 4, 24, seed, count, centers)
+        return patches.draw(task).tolist()
+
+    assert drawn(20) == drawn(50)[:20]
+    assert drawn(20) != drawn(20, "b")
+    assert drawn(20) != drawn(20, seed=1)
+    many = np.array(drawn(20_000))
+    assert many.min(0).tolist() == [0, 0, 0, 0]
+    assert many.max(0).tolist() == [2, 97, 44 - 24, 80 - 24]
+    np.testing.assert_allclose(many.mean(0), [1, 48.5, 10, 28], rtol=0.03)
+
+
+@pytest.mark.parametrize(
+    ("tail", "frames"),
+    [(None, 0), (0, 0), (0.2, 20), ("20%", 20), ("0.2", 20), ("0.2s", 5), (2, 50), ("1.01s", 26)],
+)
+def test_tails(tail, frames):
+    assert holdout.tail_frames(tail, 100, Fraction(25)) == frames
+
+
+@pytest.mark.parametrize("tail", ["x", "-1", "100%", -0.5])
+def test_tails_that_cannot_be(tail):
+    with pytest.raises(ValueError, match="must be a fraction such as"):
+        holdout.tail_frames(tail, 100, Fraction(25))
+
+
+def test_training_windows_end_before_held_out_frames():
+    divided = holdout.divide(a_clip(), 0.2, [])
+    assert divided == holdout.Frames(train=(0, 80), centers=(0, 78), validation=(80, 100))
+    assert holdout.divide(a_clip(), None, []).centers == (0, 100)
+    assert holdout.divide(a_clip(), 0.2, ["a*"]).validation == (0, 100)
+    with pytest.raises(ValueError, match=r"3\.9s leaves 2 of the 100 frames of a to train on"):
+        holdout.divide(a_clip(), "3.9s", [])
+
+
+def test_patches_are_shared_out_by_frames_and_weight():
+    clips = [a_clip("a"), a_clip("b"), a_clip("c")]
+    assert holdout.apportion(10, clips, [10, 20, 70], {}) == [1, 2, 7]
+    assert holdout.apportion(10, clips, [1, 1, 1], {}) == [4, 3, 3]
+    assert holdout.apportion(10, clips[::-1], [1, 1, 1], {}) == [3, 3, 4]  # by id, not by order
+    assert holdout.apportion(9, clips, [10, 10, 10], {"a": 0.5, "b.mp4": 0}) == [3, 0, 6]
+    with pytest.raises(ValueError, match="no frames to train on"):
+        holdout.apportion(9, clips, [0, 0, 0], {})
+    with pytest.raises(ValueError, match="must not be below 0"):
+        holdout.apportion(9, clips, [1, 1, 1], {"a": -1})
+
+
+def test_summary_and_contact_sheet(prepared, tmp_path):
+    summary = check_records(prepared)
+    assert (summary.count, summary.shards, sorted(summary.per_clip.values())) == (60, 2, [21, 39])
+    assert 10 < summary.psnr < 40
+    draw_contact_sheet(prepared, tmp_path / "sheet.png", count=5, columns=2)
+    with Image.open(tmp_path / "sheet.png") as sheet:
+        assert sheet.size == (2 * (2 * 96 + 8) + 4, 3 * 100 + 4)
+    assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]
+
+
+@pytest.fixture
+def copy(prepared, tmp_path):
+    return shutil.copytree(prepared, tmp_path / "records")
+
+
+def shards(records):
+    return sorted(records.glob("*.tfrecord-*"))
+
+
+def test_a_flipped_bit_names_the_file(copy):
+    path = shards(copy)[1]
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=rf"^record \d+ of \S*{path.name} is damaged$"):
+        check_records(copy)
+
+
+def test_a_short_or_missing_file_is_named(copy):
+    path = shards(copy)[0]
+    data = path.read_bytes()
+    path.write_bytes(data[: len(data) // 39 * 3])  # at the border of two records
+    with pytest.raises(ValueError, match=rf"{path.name} has 3 records, must have 39"):
+        check_records(copy)
+    path.unlink()
+    with pytest.raises(ValueError, match=rf"{path.name} is missing"):
+        check_records(copy)
+
+
+def test_a_folder_that_holds_no_records(tmp_path, copy):
+    with pytest.raises(ValueError, match=r"is no folder of records: it has no preparation\.json"):
+        read_preparation(tmp_path)
+    (tmp_path / "parts").mkdir()
+    with pytest.raises(ValueError, match="its writing was not finished"):
+        read_preparation(tmp_path)
+    content = json.loads((copy / "preparation.json").read_text())
+    for change, reason in [
+        ("{", "is damaged: Expecting"),
+        (json.dumps(content | {"version": 2}), "version is 2, must be 1"),
+        (json.dumps(content | {"scale": 3}), "scale must be 2 or 4"),
+        (json.dumps({k: v for k, v in content.items() if k != "clips"}), "'clips' is missing"),
+    ]:
+        (copy / "preparation.json").write_text(change)
+        with pytest.raises(ValueError, match=reason):
+            read_preparation(copy)
+
+
+def test_what_does_not_belong_together(prepared, tmp_path):
+    data = shutil.copytree(prepared.parent, tmp_path / "data")
+    shutil.rmtree(data / "records")
+    name = sorted(path.stem for path in (data / "clips").glob("*.mkv"))[0]
+    options = RecordOptions(scale=4, bitrates_kbps=(60,), patch_size=24, patches=20)
+
+    def fails(message, target="r", **changes):
+        given = RecordOptions(**vars(options) | changes)
+        with pytest.raises(ValueError, match=message):
+            write_records(data, tmp_path / target, given, clips=[name])
+
+    fails("smaller than a patch of 48x48", patch_size=48)
+    fails("has no h264 encode of 61 kbit/s at scale 4; make it with python", bitrates_kbps=(61,))
+    fails("holdout 'zzz' matches no clip", holdout=("zzz",))
+    fails("scale 1: must be one of 2, 4", scale=1)
+    fails("patches 0: must be at least 1", patches=0)
+    path = folder.encode_path(data, name, "h264", 60, 4)
+    make_video(path, frames=39, size="80x44")
+    fails(rf"{path.name} has 39 frames, the clip has 40")
+    make_video(path, frames=41, size="80x44")
+    fails(rf"{path.name} has more than 40 frames", "r1")
+    make_video(path, frames=40, size="80x46")
+    fails(rf"{path.name} is 80x46, must be 80x44", "r2")
+    assert not list(tmp_path.glob("r*/parts/*/part.json"))
+    with pytest.raises(ValueError, match="no folder of records"):
+        read_preparation(tmp_path / "r")
+
+
+def test_a_file_in_the_folders_place(prepared, tmp_path):
+    (tmp_path / "records").write_text("in the way")
+    options = RecordOptions(scale=4, bitrates_kbps=(60,), patch_size=24, patches=20)
+    with pytest.raises(OSError, match="cannot make the folder"):
+        write_records(prepared.parent, tmp_path / "records", options)
+
+
+def test_whole_clips_and_weights_from_the_command_line(prepared, tmp_path):
+    command = [sys.executable, "-m", "data_prep.write_records", str(prepared.parent)]
+    command += ["--records", str(tmp_path / "r"), "--bitrates", "60", "--patch-size", "24"]
+    command += ["--patches", "20", "--holdout", "b.mkv"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    preparation = read_preparation(tmp_path / "r")
+    assert [clip["patches"] for clip in preparation.clips] == [20, 0]
+    assert [(e["first_frame"], e["frame_count"]) for e in preparation.validation] == [(0, 25)]
+    assert check_records(tmp_path / "r").count == 20
+    done = subprocess.run([*command, "--weight", "a"], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (2, "error: --weight 'a': must look like GLOB=0.5\n")
