@@ -1,7 +1,7 @@
 """Low-bitrate inputs from clips: downsampled bilinearly, then encoded whole at a target bitrate.
 
-python -m data_prep.degrade DATA --scale 4 --bitrates 250 --codecs h264 h265
-python -m data_prep.degrade DATA --scale 1 --bitrates 250        the plain codec, for comparison
+python -m data_prep.degrade DATA --scale 4 --bitrate-kbps 250 --codecs h264 h265
+python -m data_prep.degrade DATA --scale 1 --bitrate-kbps 250        the plain codec, for comparison
 """
 
 import argparse
@@ -121,7 +121,9 @@ def main() -> None:
     )
     parser.add_argument("data", type=Path, help="folder with clips/")
     parser.add_argument("--scale", type=int, choices=SCALES, default=4)
-    parser.add_argument("--bitrates", type=int, nargs="+", default=[250], metavar="KBPS")
+    parser.add_argument(
+        "--bitrate-kbps", dest="bitrates", type=int, nargs="+", default=[250], metavar="KBPS"
+    )
     parser.add_argument("--codecs", nargs="+", default=["h264"], choices=list(CODECS))
     parser.add_argument("--clips", metavar="GLOB", default="*", help="ids of the clips to encode")
     parser.add_argument("--jobs", type=int, help="encodes at a time (default: the cores)")

@@ -160,7 +160,7 @@ def _require(data: Path, clip: Clip, codec: str, kbps: int, scale: int) -> ClipE
     if encode is None:
         raise ValueError(
             f"clip {clip.clip_id} has no {codec} encode of {kbps} kbit/s at scale {scale}; make it "
-            f"with python -m data_prep.degrade {data} --scale {scale} --bitrates {kbps} "
+            f"with python -m data_prep.degrade {data} --scale {scale} --bitrate-kbps {kbps} "
             f"--codecs {codec}"
         )
     if encode.frame_count != clip.frame_count:
@@ -277,7 +277,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     default = RecordOptions()
     parser.add_argument("--scale", type=int, choices=SCALES, default=default.scale)
     parser.add_argument(
-        "--bitrates", type=int, nargs="+", default=default.bitrates_kbps, metavar="KBPS"
+        "--bitrate-kbps",
+        dest="bitrates",
+        type=int,
+        nargs="+",
+        default=default.bitrates_kbps,
+        metavar="KBPS",
     )
     parser.add_argument("--codecs", nargs="+", default=default.codecs, choices=list(CODECS))
     parser.add_argument("--patch-size", type=int, default=default.patch_size, help="input pixels")

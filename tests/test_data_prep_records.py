@@ -280,7 +280,7 @@ def test_a_file_in_the_folders_place(prepared, tmp_path):
 
 def test_whole_clips_and_weights_from_the_command_line(prepared, tmp_path):
     command = [sys.executable, "-m", "data_prep.write_records", str(prepared.parent)]
-    command += ["--records", str(tmp_path / "r"), "--bitrates", "60", "--patch-size", "24"]
+    command += ["--records", str(tmp_path / "r"), "--bitrate-kbps", "60", "--patch-size", "24"]
     command += ["--patches", "20", "--holdout", "b.mkv"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")

@@ -22,7 +22,7 @@ def videos(tmp_path_factory):
 
 def start(videos, out):
     command = [sys.executable, "-m", "data_prep.prepare", str(videos), "--out", str(out)]
-    command += ["--patches", "600", "--patch-size", "40", "--bitrates", "60", "200"]
+    command += ["--patches", "600", "--patch-size", "40", "--bitrate-kbps", "60", "200"]
     command += ["--holdout-tail", "20%", "--jobs", "1"]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
 

@@ -1,5 +1,6 @@
 """The colour conversions of a video, as ffmpeg filters: stored YCbCr -> RGB or BT.709."""
 
+import re
 from typing import Final
 
 from supervegan_jax.video.ffmpeg import VideoError
@@ -46,7 +47,10 @@ def value_range(info: VideoInfo) -> str:
 
 
 def _input_options(info: VideoInfo) -> list[str]:
-    if info.transfer in HIGH_DYNAMIC_RANGE:
+    # A file of 8 bits has been squeezed already: its pixels are taken as they are.
+    if info.transfer in HIGH_DYNAMIC_RANGE and re.search(
+        r"(10|12|14|16)(le|be)?$", info.pixel_format
+    ):
         raise VideoError(
             f"{info.path}: high dynamic range ({info.transfer}) does not fit into 8 bits; "
             "convert it to BT.709 first"

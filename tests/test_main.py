@@ -1,0 +1,130 @@
+"""The main command as a user types it, on a real clip, and what it says to wrong input."""
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from supervegan_jax.training.workdir import locked
+
+ROOT = Path(__file__).parents[1]
+
+
+def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "supervegan_jax.main", *map(str, arguments)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+
+
+def tiny(workdir: Path, *changes: str) -> subprocess.CompletedProcess[str]:
+    return run("--config", "configs/tiny.py", "--workdir", workdir, *changes)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """One run of the tiny config on the embedded clip."""
+    workdir = tmp_path_factory.mktemp("runs") / "tiny run's"
+    done = tiny(workdir, "--config.data.videos=embedded")
+    assert done.returncode == 0, done.stderr
+    return workdir, done
+
+
+def test_it_writes_summary_picture_metrics_and_checkpoints(trained):
+    workdir, done = trained
+    summary = json.loads((workdir / "summary.json").read_text())
+    assert set(summary) == {"rows", "input_kbps", "seconds"}
+    assert set(summary["rows"]) == {"bicubic", "h264", "stage_a", "stage_b"}
+    for row in summary["rows"].values():
+        assert 15 < row["psnr"] < 45
+        assert 0 < row["lpips"] < 1
+    assert summary["input_kbps"] == pytest.approx(250, rel=0.15)
+    picture = np.asarray(Image.open(workdir / "side_by_side.png"))
+    assert picture.shape == (480 + 28, 5 * 480, 3)
+    steps = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    assert {r["phase"] for r in steps} == {"stage_a", "blend", "full"}
+    assert "stage B" in done.stdout
+    assert "phase 3/3 full" in done.stderr
+    config = json.loads((workdir / "config.json").read_text())
+    assert config["config"]["phases"]["blend"]["steps"] == 4
+
+
+def test_the_same_command_again_ends_with_the_same_scores(trained):
+    workdir, _ = trained
+    before = json.loads((workdir / "summary.json").read_text())["rows"]
+    done = tiny(workdir, "--config.data.videos=embedded")
+    assert done.returncode == 0, done.stderr
+    assert "going on from the checkpoint of step 12" in done.stdout
+    assert json.loads((workdir / "summary.json").read_text())["rows"] == before
+
+
+def test_bfloat16_jit_and_the_memory_source_by_config(trained, tmp_path):
+    records = trained[0] / "data" / "records"
+    done = tiny(
+        tmp_path,
+        f"--config.data.records={records}",
+        "--config.data.source=memory",
+        "--config.compute_dtype=bfloat16",
+        "--config.parallel=jit",
+        "--config.data.batch_size=8",
+        "--config.optimizer.accumulate=2",
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "summary.json").read_text())["rows"]["stage_b"]["psnr"] > 15
+
+
+def assert_one_line(done: subprocess.CompletedProcess[str], *words: str) -> None:
+    lines = [line for line in done.stderr.splitlines() if line]
+    assert done.returncode == 2, done.stderr
+    assert len(lines) == 1, done.stderr
+    assert lines[0].startswith("error: ")
+    for word in words:
+        assert word in lines[0]
+
+
+def test_wrong_flags_are_one_line(tmp_path):
+    assert_one_line(run("--workdir", tmp_path), "--config is missing")
+    assert_one_line(tiny(tmp_path, "--config.data.btch_size=3"), "btch_size", "batch_size")
+    assert_one_line(tiny(tmp_path, "--config.data.batch_size=many"), "batch_size", "many")
+    assert_one_line(tiny(tmp_path), "data.records", "data.videos")
+
+
+def test_records_of_another_scale_are_refused(trained, tmp_path):
+    records = trained[0] / "data" / "records"
+    done = tiny(tmp_path, f"--config.data.records={records}", "--config.model.scale=2")
+    assert_one_line(done, "are scale 4, the config asks for 2")
+    done = tiny(tmp_path, f"--config.data.records={records}", "--config.data.patch_size=32")
+    assert_one_line(done, "patches of 16 pixels, the config asks for 32")
+
+
+def test_a_checkpoint_of_another_model_is_refused_and_kept(trained):
+    workdir, _ = trained
+    done = tiny(workdir, "--config.data.videos=embedded", "--config.model.trunk_blocks=2")
+    assert done.returncode == 2
+    assert "it is of another model" in done.stderr.splitlines()[-1]
+    assert (workdir / "checkpoints" / "12").is_dir()
+
+
+def test_a_corrupted_record_is_named(trained, tmp_path):
+    source = trained[0] / "data"
+    shutil.copytree(source, tmp_path / "data")
+    shard = next((tmp_path / "data" / "records").glob("*.tfrecord*"))
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 2] ^= 255
+    shard.write_bytes(data)
+    done = tiny(tmp_path / "run", f"--config.data.records={tmp_path / 'data' / 'records'}")
+    assert done.returncode == 2
+    assert shard.name in done.stderr.splitlines()[-1]
+
+
+def test_unusable_workdirs_and_videos_are_one_line(tmp_path):
+    (tmp_path / "file").write_text("no video")
+    assert_one_line(tiny(tmp_path / "file" / "run"), "cannot be written")
+    missing = tiny(tmp_path / "a", f"--config.data.videos={tmp_path / 'missing.mp4'}")
+    assert_one_line(missing, "missing.mp4")
+    assert_one_line(tiny(tmp_path / "b", f"--config.data.videos={tmp_path / 'file'}"), "file")
+    with locked(tmp_path / "busy"):
+        assert_one_line(tiny(tmp_path / "busy"), "another run is using")
