@@ -117,9 +117,9 @@ def main() -> int | None:
         raise ValueError(str(error)) from error
     if len(rest) > 1:
         raise ValueError(f"unexpected argument {rest[1]!r}; accepted: --config FILE --workdir DIR")
-    for name, value in (("--config", _CONFIG.value), ("--workdir", _WORKDIR.value)):
-        if value is None:
-            raise ValueError(f"{name} is missing; use --config configs/quickstart.py --workdir DIR")
+    if not _CONFIG.value or not _WORKDIR.value:
+        missing = "--workdir" if _CONFIG.value else "--config"
+        raise ValueError(f"{missing} is missing; use --config configs/quickstart.py --workdir DIR")
 
     from supervegan_jax.training.loop import Terminated
     from supervegan_jax.training.workdir import locked

@@ -32,5 +32,5 @@ def init_variables(module: nn.Module, key: jax.Array, *args: Any) -> dict[str, A
     It runs once, and optimising the drawing of random numbers takes several times longer than
     drawing them.
     """
-    options = {"xla_backend_optimization_level": 0}
+    options: Any = {"xla_backend_optimization_level": 0}
     return jax.jit(module.init).lower(key, *args).compile(options)(key, *args)

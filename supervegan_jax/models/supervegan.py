@@ -153,6 +153,8 @@ class SuperVegan(nn.Module):
         """Creates the two stages."""
         if self.scale not in (2, 4):
             raise ValueError(f"scale is {self.scale}; SUPERVEGAN is defined for 2 and 4")
+        if len(self.temporal_widths) != 2:
+            raise ValueError(f"temporal_widths are {self.temporal_widths}; two are needed")
         if self.temporal_widths[-1] != self.width:
             raise ValueError(
                 f"temporal_widths end in {self.temporal_widths[-1]}, but the trunk's width is "
@@ -162,7 +164,7 @@ class SuperVegan(nn.Module):
             self.scale,
             self.stem_width,
             self.input_width,
-            tuple(self.temporal_widths),
+            (self.temporal_widths[0], self.temporal_widths[1]),
             self.width,
             self.trunk_blocks,
             self.filter_blocks,

@@ -64,9 +64,9 @@ class Evaluator:
 
 
 def _pictures(generator: nn.Module, params: Any, lr: jax.Array, stage: str) -> dict[str, jax.Array]:
-    outputs = dict(generator.apply({"params": params}, to_float(lr), stage=stage))
-    outputs["stage_a"] = upsample_bicubic(outputs["stage_a"])
-    return {name: to_uint8(image) for name, image in outputs.items()}
+    outputs: Any = generator.apply({"params": params}, to_float(lr), stage=stage)
+    pictures = {**outputs, "stage_a": upsample_bicubic(outputs["stage_a"])}
+    return {name: to_uint8(image) for name, image in pictures.items()}
 
 
 def mean_scores(scores: list[Scores]) -> Scores:

@@ -1,6 +1,6 @@
 """One training step, pure: the same state, batch and phase give the same next state."""
 
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -27,11 +27,11 @@ def _gradients(
     def discriminate(params: Params, images: jax.Array) -> jax.Array:
         if system.discriminator is None:
             raise ValueError(f"phase {phase.name!r} is adversarial, but there is no discriminator")
-        return system.discriminator.apply({"params": params}, images)
+        return cast(jax.Array, system.discriminator.apply({"params": params}, images))
 
     def loss_of_generator(trained: Params) -> tuple[jax.Array, tuple[Metrics, jax.Array]]:
         params = {**state.params, **trained}
-        outputs = system.generator.apply({"params": params}, lr, stage=phase.stage)
+        outputs: Any = system.generator.apply({"params": params}, lr, stage=phase.stage)
         inputs = LossInputs(
             outputs,
             hr,

