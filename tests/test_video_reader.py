@@ -185,3 +185,13 @@ def test_writer_in_an_impossible_place_is_an_os_error(tmp_path):
     ):
         for _ in range(100_000):
             writer.write(bytes(24))
+
+
+def test_hdr_tags_on_8_bits_are_read_and_on_10_bits_refused(tmp_path):
+    tags = "setparams=color_primaries=bt2020:color_trc=arib-std-b67:colorspace=bt2020nc"
+    eight = ("-vf", tags, "-c:v", "libx264", "-qp", "0")
+    assert len(read_clip(make_video(tmp_path / "8.mkv", frames=3, size="64x48", output=eight))) == 3
+    ten = ("-vf", f"format=yuv420p10le,{tags}", "-c:v", "libx264", "-qp", "0")
+    deep = make_video(tmp_path / "10.mkv", frames=3, size="64x48", output=ten)
+    with pytest.raises(VideoError, match="high dynamic range"):
+        read_clip(deep)

@@ -155,13 +155,15 @@ class _PhaseRun:
                     last_log = self._report(*waiting, bar, last_log)
                 waiting = (step, metrics)
                 bar.update()
-                if self._due(step, self.options.checkpoint_every) or stopped:
+                evaluating = self._due(step, self.options.evaluate_every)
+                # Saved before evaluating too: a SIGTERM may leave no time to finish that.
+                if evaluating or self._due(step, self.options.checkpoint_every) or stopped:
                     last_log = self._report(*waiting, bar, last_log)
                     waiting = None
                     save(state, self.phase)
                     if stopped:
                         raise Terminated(f"stopped by SIGTERM, saved at step {step}")
-                if self._due(step, self.options.evaluate_every):
+                if evaluating:
                     scores = self.evaluate(state, self.phase)
                     self.writer.write(step, {"phase": self.phase.name, **scores})
         return state

@@ -1,0 +1,107 @@
+"""One training job: data, three phases, scores, summary."""
+
+import json
+import time
+from pathlib import Path
+
+from ml_collections import ConfigDict
+
+from supervegan_jax import build, summary
+from supervegan_jax.data.records import read_preparation
+from supervegan_jax.data.validation import load_validation, windows
+from supervegan_jax.pretrained.packaged_weights import load_lpips_params
+from supervegan_jax.training import loop
+from supervegan_jax.training.evaluation import Evaluator
+from supervegan_jax.training.parallel import Parallel
+from supervegan_jax.training.phases import Phase
+from supervegan_jax.training.state import TrainState
+from supervegan_jax.training.workdir import git_revision, write_json
+
+
+def train(config: ConfigDict, workdir: Path) -> None:
+    """Prepares data if the config asks for it, trains, evaluates and writes the summary."""
+    start = time.monotonic()
+    metadata = {"config": config.to_dict(), "git_revision": git_revision()}
+    note_changes(config, workdir / "config.json")
+    write_json(workdir / "config.json", metadata)
+    phases = build.build_phases(config)
+    system = build.build_system(config, phases)
+    parallel = Parallel(config.parallel)
+    parallel.check_batch_size(config.data.batch_size, config.optimizer.accumulate)
+
+    records = prepare_records(config, workdir)
+    preparation = read_preparation(records)
+    preparation.check(scale=config.model.scale, patch_size=config.data.patch_size)
+    clips = load_validation(records, config.evaluation_frames)
+    evaluator = Evaluator(system.generator, load_lpips_params("alexnet"))
+
+    def evaluate(state: TrainState, phase: Phase) -> dict[str, float]:
+        examples = ((w, hr) for clip in clips for w, hr in zip(windows(clip), clip.hr, strict=True))
+        return evaluator.evaluate(state.ema, examples, phase.stage)
+
+    state = loop.train(
+        workdir,
+        system,
+        phases,
+        parallel,
+        build.load_frozen(config, phases),
+        build.build_batches(config, records),
+        evaluate,
+        loop.LoopOptions(
+            config.log_every,
+            config.evaluate_every,
+            config.checkpoint_every,
+            config.keep_checkpoints,
+        ),
+        scale=config.model.scale,
+        metadata=metadata,
+    )
+    rows = summary.summarize(evaluator, state.ema, clips, workdir)
+    kbps = sum(clip.measured_kbps for clip in clips) / len(clips)
+    seconds = time.monotonic() - start
+    write_json(
+        workdir / "summary.json",
+        {"rows": rows, "input_kbps": round(kbps, 2), "seconds": round(seconds, 1)},
+    )
+    print(summary.format_table(rows))
+    print(f"input measured at {kbps:.0f} kbit/s; {seconds:.0f} s in all")
+    print(f"look at {workdir / 'side_by_side.png'}; scores in {workdir / 'summary.json'}")
+
+
+def note_changes(config: ConfigDict, path: Path) -> None:
+    """Prints the fields that differ from those the workdir was begun with."""
+    if not path.exists():
+        return
+    before = json.loads(path.read_text(encoding="utf-8"))["config"]
+    now = json.loads(json.dumps(config.to_dict()))
+    for name in now:
+        if before.get(name) != now[name]:
+            print(f"note: config field {name} was {before.get(name)} and is {now[name]}")
+
+
+def prepare_records(config: ConfigDict, workdir: Path) -> Path:
+    """The folder of the records: the config's, or made in the workdir from the config's videos.
+
+    Raises:
+      ValueError: the config names neither records nor videos.
+    """
+    if config.data.records:
+        return Path(config.data.records)
+    if not config.data.videos:
+        raise ValueError(
+            "the config names no data: set --config.data.records=DIR (made by python -m "
+            "data_prep.prepare) or --config.data.videos=FILE_OR_FOLDER"
+        )
+    from data_prep.clips import embedded_clip
+    from data_prep.prepare import prepare
+
+    videos = config.data.videos
+    names = (videos,) if isinstance(videos, str) else videos
+    return prepare(
+        [embedded_clip() if name == "embedded" else Path(name) for name in names],
+        workdir / "data",
+        scale=config.model.scale,
+        patch_size=config.data.patch_size,
+        seed=config.seed,
+        **config.prepare.to_dict(),
+    )
