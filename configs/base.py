@@ -77,7 +77,7 @@ def get_config() -> ConfigDict:
     c.optimizer.learning_rate = 1e-4  # of the generator
     c.optimizer.final_learning_rate = 1e-5  # where the schedule ends
     c.optimizer.discriminator_learning_rate = 1e-4  # falls in the same proportion
-    c.optimizer.warmup_steps = 0  # steps of linear rise
+    c.optimizer.warmup_steps = 0  # steps of linear rise at the beginning of every phase
     c.optimizer.b1 = 0.9
     c.optimizer.b2 = 0.999
     c.optimizer.max_gradient_norm = 0.0  # longer gradients are scaled down; 0 leaves them

@@ -28,6 +28,7 @@ def get_config() -> ConfigDict:
     c.phases = base.three_phases((2_000, 800, 4_200), adversarial=1e-4, perceptual=3e-3)
     c.optimizer.learning_rate = 1e-3
     c.optimizer.final_learning_rate = 1e-4
+    c.optimizer.warmup_steps = 50
     c.data.batch_size = 8
     c.data.patch_size = 64
     c.data.threads = 1

@@ -14,6 +14,7 @@ from data_prep import folder
 from data_prep.folder import Clip, ClipEncode
 from data_prep.jobs import run_jobs
 from supervegan_jax.command_line import run
+from supervegan_jax.data.records import encode_path
 from supervegan_jax.video.encoder import CODECS, encode_at_bitrate
 
 SCALES = (1, 2, 4)
@@ -90,7 +91,7 @@ def _encode(task: tuple[Path, Clip, str, int, int]) -> ClipEncode:
     done = folder.read_encode(data, clip.clip_id, codec, kbps, scale)
     if done is not None:
         return done
-    path = folder.encode_path(data, clip.clip_id, codec, kbps, scale)
+    path = encode_path(data, clip.clip_id, codec, kbps, scale)
     result = encode_at_bitrate(
         folder.clip_path(data, clip.clip_id),
         path,

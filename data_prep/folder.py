@@ -17,6 +17,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+from supervegan_jax.data.records import encode_path
 from supervegan_jax.video.writer import temporary_name
 
 WINDOW = 5  # frames a network reads at once, and the fewest a clip may have
@@ -74,11 +75,6 @@ class ClipEncode:
 def clip_path(data: Path, clip_id: str) -> Path:
     """The ground-truth video of a clip."""
     return data / "clips" / f"{clip_id}.mkv"
-
-
-def encode_path(data: Path, clip_id: str, codec: str, kbps: int, scale: int) -> Path:
-    """The video of one encode."""
-    return data / "encodes" / clip_id / f"{codec}_{kbps}k_x{scale}.mkv"
 
 
 def read_clips(data: Path) -> list[Clip]:

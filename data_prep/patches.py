@@ -15,6 +15,7 @@ from data_prep import folder
 from data_prep.folder import WINDOW, Clip, ClipEncode
 from data_prep.holdout import window
 from supervegan_jax.data import records
+from supervegan_jax.data.records import encode_path
 from supervegan_jax.video.reader import read_frames
 
 SHARD_BYTES = 128 * 2**20
@@ -131,7 +132,7 @@ def _read_together(task: ClipTask) -> Iterator[Sequence[np.ndarray]]:
     clip, data = task.clip, task.data
     paths = [folder.clip_path(data, clip.clip_id)]
     for e in task.encodes:
-        paths.append(folder.encode_path(data, e.clip_id, e.codec, e.target_kbps, e.scale))
+        paths.append(encode_path(data, e.clip_id, e.codec, e.target_kbps, e.scale))
     videos = [read_frames(path) for path in paths]
     shapes = [(clip.height, clip.width, 3)]
     shapes += [(clip.height // task.scale, clip.width // task.scale, 3)] * len(task.encodes)

@@ -19,6 +19,7 @@ from data_prep.folder import WINDOW, Clip, ClipEncode
 from data_prep.jobs import run_jobs
 from supervegan_jax.command_line import run
 from supervegan_jax.data import records as schema
+from supervegan_jax.data.records import encode_path
 from supervegan_jax.video.encoder import CODECS
 
 SCALES = (2, 4)
@@ -165,7 +166,7 @@ def _require(data: Path, clip: Clip, codec: str, kbps: int, scale: int) -> ClipE
         )
     if encode.frame_count != clip.frame_count:
         raise ValueError(
-            f"{folder.encode_path(data, clip.clip_id, codec, kbps, scale)} has "
+            f"{encode_path(data, clip.clip_id, codec, kbps, scale)} has "
             f"{encode.frame_count} frames, the clip has {clip.frame_count}"
         )
     return encode
@@ -190,7 +191,7 @@ def _validation(
     for e in inputs:
         plain = _require(data, clip, "h264", e.target_kbps, 1)
         paths = [
-            folder.encode_path(data, clip.clip_id, each.codec, each.target_kbps, each.scale)
+            encode_path(data, clip.clip_id, each.codec, each.target_kbps, each.scale)
             for each in (e, plain)
         ]
         entries.append(

@@ -13,6 +13,7 @@ from data_prep import folder
 from data_prep.clips import ClipOptions, embedded_clip, make_clips, split_scenes
 from data_prep.degrade import degrade
 from data_prep.geometry import Geometry, plan
+from supervegan_jax.data.records import encode_path
 
 SHORT = ClipOptions(min_seconds=0.2)
 
@@ -201,7 +202,7 @@ def test_encodes_record_what_they_are(tmp_path, capsys):
         *(("h264", 5), ("h264", 300)),
         *(("vp9", 5), ("vp9", 300)),
     ]
-    path = folder.encode_path(tmp_path, clip.clip_id, "h264", 5, 2)
+    path = encode_path(tmp_path, clip.clip_id, "h264", 5, 2)
     kept = json.loads(path.with_suffix(".json").read_text())
     assert kept["off_target"] is True
     assert (kept["width"], kept["height"], kept["frame_count"]) == (160, 88, 25)

@@ -15,7 +15,7 @@ from data_prep.clips import ClipOptions
 from data_prep.folder import Clip, ClipEncode
 from data_prep.prepare import prepare
 from data_prep.write_records import RecordOptions, write_records
-from supervegan_jax.data.records import load_tensorflow, read_preparation
+from supervegan_jax.data.records import encode_path, load_tensorflow, read_preparation
 from supervegan_jax.video.reader import read_clip
 
 P, R, COUNT = 24, 4, 60
@@ -58,7 +58,7 @@ def test_every_record_is_what_the_videos_show(prepared):
         clips[name] = clip
         truths[name] = read_clip(folder.clip_path(data, name))
         inputs[name] = [
-            read_clip(folder.encode_path(data, name, codec, kbps, R))
+            read_clip(encode_path(data, name, codec, kbps, R))
             for codec in preparation.codecs
             for kbps in preparation.bitrate_kbps
         ]
@@ -259,7 +259,7 @@ def test_what_does_not_belong_together(prepared, tmp_path):
     fails("holdout 'zzz' matches no clip", holdout=("zzz",))
     fails("scale 1: must be one of 2, 4", scale=1)
     fails("patches 0: must be at least 1", patches=0)
-    path = folder.encode_path(data, name, "h264", 60, 4)
+    path = encode_path(data, name, "h264", 60, 4)
     make_video(path, frames=39, size="80x44")
     fails(rf"{path.name} has 39 frames, the clip has 40")
     make_video(path, frames=41, size="80x44")

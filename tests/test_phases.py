@@ -70,6 +70,8 @@ def test_cosine_and_warmup_by_hand(phases):
     )
     assert float(schedule(jnp.int32(0))) == pytest.approx(0.5)
     assert float(schedule(jnp.int32(5))) == pytest.approx(0.55)
+    # The second phase begins at step 3: 0.1 + 0.9 * (1 + cos(0.3 pi)) / 2, halved.
+    assert float(schedule(jnp.int32(3))) == pytest.approx(0.40725, rel=1e-4)
     assert float(schedule(jnp.int32(10))) == pytest.approx(0.1)
     with pytest.raises(ValueError, match="schedule 'linear'; accepted are drop, cosine, constant"):
         make_schedule(phases, kind="linear", learning_rate=1.0, final_learning_rate=1.0)

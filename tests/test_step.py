@@ -12,7 +12,7 @@ from supervegan_jax.losses.adversarial import discriminator_loss
 from supervegan_jax.ops.color import to_float
 from supervegan_jax.ops.resize import downsample_bilinear
 from supervegan_jax.training.parallel import Parallel
-from supervegan_jax.training.state import create_state
+from supervegan_jax.training.state import begin_phase, create_state
 from supervegan_jax.training.step import train_step
 
 
@@ -90,6 +90,20 @@ def test_discriminator_learns_to_tell_the_blend_from_the_truth(system, state, st
     assert float(metrics["discriminator"]) == pytest.approx(float(expected), rel=1e-4)
     _, after = steps[2](new._replace(params=state.params), batch, frozen)
     assert float(after["discriminator"]) < float(expected)
+
+
+def test_a_phase_begins_without_the_moments_of_the_one_before(system, phases, state, steps, frozen):
+    before = state
+    for step in range(3):
+        before, _ = steps[0](before, random_batch(step), frozen)
+    begun = begin_phase(system, before, phases[1])
+    assert equal(begun.params, before.params)
+    assert equal(begun.moments, state.moments)
+    assert begin_phase(system, before, phases[0]) is before
+    # So the first step of the phase moves no parameter by more than the learning rate.
+    after, _ = steps[1](begun, random_batch(3), frozen)
+    for x, y in zip(jax.tree.leaves(after.params), jax.tree.leaves(begun.params), strict=True):
+        assert float(jnp.abs(x - y).max()) < 1.01e-3
 
 
 def test_ema_is_the_weighted_mean(state, steps, frozen):

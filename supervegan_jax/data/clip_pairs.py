@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from supervegan_jax.data.memory import ClipPair
-from supervegan_jax.data.records import FILE_NAME, FRAMES, read_preparation
+from supervegan_jax.data.records import FILE_NAME, FRAMES, encode_path, read_preparation
 from supervegan_jax.video.reader import read_clip, read_frames
 
 
@@ -114,9 +114,8 @@ def _prepared_clips(
     prepared = []
     for clip in clips:
         name = clip["clip_id"]
-        folder = data / "encodes" / name
         inputs = [
-            folder / f"{encode['codec']}_{encode['target_kbps']}k_x{scale}.mkv"
+            encode_path(data, name, encode["codec"], encode["target_kbps"], scale)
             for encode in clip["encodes"]
             if fits(encode)
         ]

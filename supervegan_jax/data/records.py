@@ -99,6 +99,11 @@ def read_preparation(directory: str | os.PathLike[str]) -> Preparation:
         raise ValueError(f"{path} is damaged: {reason}") from None
 
 
+def encode_path(data: Path, clip_id: str, codec: str, kbps: int, scale: int) -> Path:
+    """Where a folder of prepared clips keeps one encode."""
+    return data / "encodes" / clip_id / f"{codec}_{kbps}k_x{scale}.mkv"
+
+
 def _parse(directory: Path, content: dict[str, Any]) -> Preparation:
     if content["version"] != VERSION:
         raise ValueError(f"version is {content['version']}, must be {VERSION}")

@@ -17,7 +17,7 @@ from supervegan_jax.training.checkpoints import Checkpoints
 from supervegan_jax.training.metric_writer import MetricWriter
 from supervegan_jax.training.parallel import Parallel
 from supervegan_jax.training.phases import Phase, phase_at
-from supervegan_jax.training.state import TrainState, create_state
+from supervegan_jax.training.state import TrainState, begin_phase, create_state
 from supervegan_jax.training.step import train_step
 from supervegan_jax.training.system import System
 from supervegan_jax.training.workdir import stop_flag
@@ -81,7 +81,7 @@ def train(
     if checkpoints.steps():
         state, step = checkpoints.restore(state)
         print(f"going on from the checkpoint of step {step} in {workdir}")
-    state, frozen = parallel.place_state(state), parallel.place_state(frozen)
+    frozen = parallel.place_state(frozen)
     writer = MetricWriter(workdir, first_step=step)
 
     with closing(checkpoints), closing(writer), stop_flag() as stopped:
@@ -91,6 +91,7 @@ def train(
             title = f"phase {phases.index(phase) + 1}/{len(phases)} {phase.name}"
             run = _PhaseRun(phase, title, system, parallel, frozen, writer, evaluate, options)
             source = batches(phase, step)
+            state = parallel.place_state(begin_phase(system, state, phase))
             try:
                 state = run.train(state, step, source, save, stopped)
             finally:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import optax
 
 from supervegan_jax.training.phases import Phase
@@ -29,7 +30,7 @@ def make_schedule(
         half cosine over the run; "constant" never falls.
       learning_rate: after the warm-up.
       final_learning_rate: where it falls to.
-      warmup_steps: linear rise from 0 at the beginning.
+      warmup_steps: linear rise from 0 at the beginning of every phase.
 
     Raises:
       ValueError: an unknown kind or a rate that is not positive.
@@ -42,6 +43,7 @@ def make_schedule(
         )
     last, end = phases[-1], phases[-1].end
     half = last.first_step + last.steps // 2
+    starts = np.array([phase.first_step for phase in phases])
 
     def schedule(step: jax.Array) -> jax.Array:
         s = step.astype(jnp.float32)
@@ -52,7 +54,9 @@ def make_schedule(
             rate = final_learning_rate + (learning_rate - final_learning_rate) * fall
         else:
             rate = jnp.asarray(learning_rate)
-        return (rate * jnp.minimum(1.0, (s + 1) / max(warmup_steps, 1))).astype(jnp.float32)
+        begun = jnp.max(jnp.where(step >= starts, starts, 0))
+        rise = jnp.minimum(1.0, (step - begun + 1) / max(warmup_steps, 1))
+        return (rate * rise).astype(jnp.float32)
 
     return schedule
 

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 
 from supervegan_jax.models import init_variables
+from supervegan_jax.training.phases import Phase
 from supervegan_jax.training.system import System
 
 Params = dict[str, Any]
@@ -55,3 +56,20 @@ def create_state(system: System, *, scale: int, seed: int) -> TrainState:
         discriminator=discriminator,
         discriminator_moments=system.optimizer.init(discriminator),
     )
+
+
+def begin_phase(system: System, state: TrainState, phase: Phase) -> TrainState:
+    """The state a phase begins with: its optimizer forgets the losses of the phase before.
+
+    Adam divides by the size of past gradients. New, larger losses would make its first steps
+    several times the learning rate, enough to undo what stage A has learned.
+
+    Args:
+      system: has the optimizer.
+      state: as the phase before left it.
+      phase: the one that begins; the state of a run resumed within it is returned as it is.
+    """
+    if int(state.step) != phase.first_step:
+        return state
+    trained = {group: system.optimizer.init(state.params[group]) for group in phase.trains}
+    return state._replace(moments={**state.moments, **trained})
