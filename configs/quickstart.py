@@ -16,7 +16,7 @@ def get_config() -> ConfigDict:
     c.discriminator.width = 8
     c.perceptual.layers = ("relu2_2",)
     c.perceptual.crop_size = 64
-    c.phases = base.three_phases((600, 100, 200), adversarial=1e-4, perceptual=2e-3)
+    c.phases = base.three_phases((500, 100, 200), adversarial=1e-4, perceptual=2e-3)
     c.optimizer.learning_rate = 1e-3
     c.optimizer.final_learning_rate = 1e-4
     c.optimizer.warmup_steps = 20

@@ -25,12 +25,12 @@ def get_config() -> ConfigDict:
     c.discriminator.width = 16
     c.perceptual.layers = ("relu2_2",)
     c.perceptual.crop_size = 96
-    c.phases = base.three_phases((2_000, 800, 4_200), adversarial=1e-4, perceptual=3e-3)
+    c.phases = base.three_phases((2_000, 300, 1_800), adversarial=1e-4, perceptual=2e-3)
     c.optimizer.learning_rate = 1e-3
     c.optimizer.final_learning_rate = 1e-4
     c.optimizer.warmup_steps = 50
     c.data.batch_size = 8
-    c.data.patch_size = 64
+    c.data.patch_size = 48
     c.data.threads = 1
     c.prepare.bitrates_kbps = (120, 250, 500, 1000)
     c.evaluate_every = 0

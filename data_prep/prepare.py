@@ -72,8 +72,9 @@ def prepare(
     out = Path(out)
     write_records.check_options(options)
     ids = [clip.clip_id for clip in clips.make_clips(videos, out, clip_options, jobs=jobs)]
-    degrade(out, scale=scale, bitrates_kbps=bitrates_kbps, codecs=codecs, clips=ids, jobs=jobs)
+    # Before the encodes: a pattern that matches nothing should not be told after an hour.
     held_out = write_records.clips_with_holdout(out, ids, options)
+    degrade(out, scale=scale, bitrates_kbps=bitrates_kbps, codecs=codecs, clips=ids, jobs=jobs)
     if held_out:
         degrade(out, scale=1, bitrates_kbps=bitrates_kbps, clips=held_out, jobs=jobs)
     target = out / "records" if records is None else records
