@@ -2,7 +2,9 @@
 
 import json
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -74,9 +76,17 @@ def note_changes(config: ConfigDict, path: Path) -> None:
         return
     before = json.loads(path.read_text(encoding="utf-8"))["config"]
     now = json.loads(json.dumps(config.to_dict()))
-    for name in now:
-        if before.get(name) != now[name]:
-            print(f"note: config field {name} was {before.get(name)} and is {now[name]}")
+    for name, (old, new) in _differences(before, now):
+        print(f"note: config field {name} was {old} and is {new}")
+
+
+def _differences(before: Any, now: Any, name: str = "") -> Iterator[tuple[str, tuple[Any, Any]]]:
+    if isinstance(before, dict) and isinstance(now, dict):
+        for key in sorted(before | now):
+            inner = f"{name}.{key}" if name else key
+            yield from _differences(before.get(key), now.get(key), inner)
+    elif before != now:
+        yield name, (before, now)
 
 
 def prepare_records(config: ConfigDict, workdir: Path) -> Path:

@@ -1,6 +1,7 @@
 """The main command as a user types it, on a real clip, and what it says to wrong input."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -10,14 +11,19 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from supervegan_jax.training.workdir import locked
+from configs import base
+from supervegan_jax.job import note_changes
+from supervegan_jax.training.workdir import locked, write_json
 
 ROOT = Path(__file__).parents[1]
 
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "supervegan_jax.main", *map(str, arguments)]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    environment = {**os.environ, "XLA_FLAGS": ""}  # one device, as most users have
+    return subprocess.run(
+        command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
 
 
 def tiny(workdir: Path, *changes: str) -> subprocess.CompletedProcess[str]:
@@ -128,3 +134,14 @@ def test_unusable_workdirs_and_videos_are_one_line(tmp_path):
     assert_one_line(tiny(tmp_path / "b", f"--config.data.videos={tmp_path / 'file'}"), "file")
     with locked(tmp_path / "busy"):
         assert_one_line(tiny(tmp_path / "busy"), "another run is using")
+
+
+def test_a_changed_field_is_told_by_its_name(tmp_path, capsys):
+    config = base.get_config()
+    write_json(tmp_path / "config.json", {"config": config.to_dict()})
+    note_changes(config, tmp_path / "config.json")
+    assert capsys.readouterr().out == ""
+    config.phases.blend.steps = 7
+    note_changes(config, tmp_path / "config.json")
+    said = capsys.readouterr().out
+    assert said == "note: config field phases.blend.steps was 156250 and is 7\n"
