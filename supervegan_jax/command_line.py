@@ -1,7 +1,17 @@
 """How every command of the project starts and how it fails."""
 
+import argparse
 import sys
 from collections.abc import Callable
+from typing import NoReturn
+
+
+class Parser(argparse.ArgumentParser):
+    """Command lines whose errors are one line, like every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises what `run` shows."""
+        raise ValueError(message)
 
 
 def run(command: Callable[[], int | None]) -> None:

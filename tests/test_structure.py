@@ -15,6 +15,7 @@ HOMES = {
     "tensorflow_datasets": ("supervegan_jax/data/", "data_prep/"),
     "orbax": ("supervegan_jax/training/checkpoints.py",),
     "imageio_ffmpeg": ("supervegan_jax/video/",),
+    "av": ("supervegan_jax/video/",),
     "subprocess": ("supervegan_jax/video/", "supervegan_jax/training/workdir.py"),
 }
 

@@ -6,6 +6,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from supervegan_jax.ops.shared_windows import Windows, conv3d_windows
 from supervegan_jax.ops.temporal import conv3d
 
 NEGATIVE_SLOPE = 0.2
@@ -56,14 +57,27 @@ class Conv3D(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
+    def _weights(self, channels: int) -> tuple[jax.Array, jax.Array]:
+        init = nn.initializers.he_normal(in_axis=(0, 1, 2, 3))
+        kernel = self.param("kernel", init, (3, 3, 3, channels, self.features))
+        bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
+        return kernel, bias
+
     def __call__(self, x: jax.Array) -> jax.Array:
         """Convolves [b, t, h, w, c] -> [b, t or t - 2, h', w', features]."""
-        init = nn.initializers.he_normal(in_axis=(0, 1, 2, 3))
-        kernel = self.param("kernel", init, (3, 3, 3, x.shape[-1], self.features))
-        bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
+        kernel, bias = self._weights(x.shape[-1])
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
         y = conv3d(x, kernel, pad_time=self.pad_time, spatial_stride=self.spatial_stride)
         return y + bias
+
+    def over_windows(self, windows: Windows) -> Windows:
+        """The same for windows that share frames, as inference has them."""
+        kernel, bias = self._weights(windows.tensors[0].shape[-1])
+        kernel, bias = nn.dtypes.promote_dtype(kernel, bias, dtype=self.dtype)
+        y = conv3d_windows(
+            windows, kernel, pad_time=self.pad_time, spatial_stride=self.spatial_stride
+        )
+        return jax.tree.map(lambda tensor: tensor + bias, y)
 
 
 class ResidualBlock(nn.Module):

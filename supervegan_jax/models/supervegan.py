@@ -11,9 +11,11 @@ from supervegan_jax.models.layers import OUTPUT_INIT, Conv, Conv3D, ResidualBloc
 from supervegan_jax.ops.dynamic_filter import (
     TAPS,
     apply_dynamic_filters,
+    apply_filter_logits,
     bilinear_filter_logits,
 )
 from supervegan_jax.ops.resize import upsample_bicubic, upsample_nearest
+from supervegan_jax.ops.shared_windows import consecutive_windows
 from supervegan_jax.ops.space import depth_to_space
 
 FRAMES = 5
@@ -46,24 +48,21 @@ class StageA(nn.Module):
     dtype: Any
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> tuple[jax.Array, jax.Array]:
+    def __call__(self, x: jax.Array, consecutive: bool = False) -> tuple[jax.Array, jax.Array]:
         """Restores the centre frame.
 
         Args:
           x: [b, 5, h, w, 3] float32 in [0, 1]; h and w even if scale is 2.
+          consecutive: x is [b + 4, h, w, 3] instead, frames in a row whose b windows are meant;
+            what they share is computed once, and the filters without storing the patches, which
+            is the faster way as long as no gradient is wanted.
 
         Returns:
           Y_A, float32 [b, scale/2 * h, scale/2 * w, 3], and the features stage B works on.
         """
-        centre = x[:, FRAMES // 2]
-        y = x.astype(self.dtype)
-        if self.scale == 2:
-            stem = Conv3D(self.stem_width, True, 2, dtype=self.dtype, name="stem")
-            y = lrelu(stem(y))
-        y = lrelu(Conv3D(self.input_width, True, dtype=self.dtype, name="input")(y))
-        for i, width in enumerate(self.temporal_widths):
-            y = lrelu(Conv3D(width, False, dtype=self.dtype, name=f"temporal_{i}")(y))
-        y = y[:, 0]
+        reach = FRAMES // 2
+        centre = x[reach:-reach] if consecutive else x[:, reach]
+        y = self._reduce_time(x.astype(self.dtype), consecutive)
         y = ResidualBlocks(self.trunk_blocks, dtype=self.dtype, name="trunk")(y)
 
         y = ResidualBlocks(self.filter_blocks, dtype=self.dtype, name="filter_blocks")(y)
@@ -74,7 +73,7 @@ class StageA(nn.Module):
             dtype=self.dtype,
             name="filters",
         )(y).astype(jnp.float32)
-        upsampled = self._apply_filters(centre, logits)
+        upsampled = self._apply_filters(centre, logits, fused=consecutive)
 
         y = ResidualBlocks(self.residual_blocks, dtype=self.dtype, name="residual_blocks")(y)
         residual = Conv(SUB_PIXELS * 3, kernel_init=OUTPUT_INIT, dtype=self.dtype, name="residual")(
@@ -82,12 +81,29 @@ class StageA(nn.Module):
         )
         return upsampled + depth_to_space(residual.astype(jnp.float32), 2), y
 
-    def _apply_filters(self, centre: jax.Array, logits: jax.Array) -> jax.Array:
+    def _reduce_time(self, x: jax.Array, consecutive: bool) -> jax.Array:
+        layers = [Conv3D(self.input_width, True, dtype=self.dtype, name="input")]
+        for i, width in enumerate(self.temporal_widths):
+            layers.append(Conv3D(width, False, dtype=self.dtype, name=f"temporal_{i}"))
+        if self.scale == 2:
+            layers.insert(0, Conv3D(self.stem_width, True, 2, dtype=self.dtype, name="stem"))
+        if consecutive:
+            windows = consecutive_windows(x, FRAMES)
+            for layer in layers:
+                windows = jax.tree.map(lrelu, layer.over_windows(windows))
+            return windows.place(0)
+        for layer in layers:
+            x = lrelu(layer(x))
+        return x[:, 0]
+
+    def _apply_filters(self, centre: jax.Array, logits: jax.Array, fused: bool) -> jax.Array:
         b, h, w, _ = logits.shape
         if self.scale == 2:  # one filter an input pixel: place each cell's 4 filters first
             logits = depth_to_space(logits, 2).reshape(b, 2 * h, 2 * w, 1, TAPS)
         else:
             logits = logits.reshape(b, h, w, SUB_PIXELS, TAPS)
+        if fused:
+            return apply_filter_logits(centre, logits)
         return apply_dynamic_filters(centre, nn.softmax(logits, axis=-1))
 
 
@@ -201,6 +217,33 @@ class SuperVegan(nn.Module):
             y_b = upsample_bicubic(y_a) + self.stage_b(features)
             outputs["stage_b"] = y_b[:, : self.scale * h, : self.scale * w]
         return outputs
+
+    def enhance(self, frames: jax.Array, stage: str = "b", strength: float = 1.0) -> jax.Array:
+        """Enhances frames in a row: `__call__` as inference needs it, equal but for rounding.
+
+        Args:
+          frames: [b + 4, h, w, 3] float32 in [0, 1], any h and w.
+          stage: "a" leaves stage B out.
+          strength: of stage B's detail, 0 to 1.
+
+        Returns:
+          bicubic2x(Y_A) + strength R_B of the b middle frames, [b, scale * h, scale * w, 3].
+
+        Raises:
+          ValueError: frames has another shape, or `stage` is neither "a" nor "b".
+        """
+        if frames.ndim != 4 or frames.shape[0] < FRAMES or frames.shape[-1] != 3:
+            raise ValueError(f"frames of shape {frames.shape}; [b + {FRAMES - 1}, h, w, 3] needed")
+        if stage not in ("a", "b"):
+            raise ValueError(f"stage {stage!r}; 'a' and 'b' are accepted")
+        _, h, w, _ = frames.shape
+        if self.scale == 2:
+            frames = jnp.pad(frames, ((0, 0), (0, h % 2), (0, w % 2), (0, 0)), mode="edge")
+        y_a, features = self.stage_a(frames, consecutive=True)
+        y = upsample_bicubic(y_a)
+        if stage == "b":
+            y = y + strength * self.stage_b(features)
+        return y[:, : self.scale * h, : self.scale * w]
 
 
 def blend_stages(y_a: jax.Array, y_b: jax.Array, alpha: jax.Array | float) -> jax.Array:

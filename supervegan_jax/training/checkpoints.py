@@ -54,18 +54,19 @@ class Checkpoints:
     orbax writes beside and renames, so a step either is there whole or is not there.
     """
 
-    def __init__(self, directory: Path, keep: int = 2):
+    def __init__(self, directory: Path, keep: int = 2, *, read_only: bool = False):
         """Opens the directory, clearing what an interrupted save left.
 
         Args:
           directory: made if missing.
           keep: how many of the newest checkpoints stay.
+          read_only: nothing is cleared, so that a run that is going on is left in peace.
         """
         self.directory = Path(directory).absolute()
         self._checkpointer = ocp.training.Checkpointer(
             self.directory,
             preservation_policy=ocp.training.preservation_policies.LatestN(keep),
-            cleanup_tmp_directories=True,
+            cleanup_tmp_directories=not read_only,
         )
 
     def steps(self) -> list[int]:
@@ -93,10 +94,15 @@ class Checkpoints:
                 f"({_first_line(error)}); {last}"
             ) from error
 
-    def restore(self, like: Any, step: int | None = None) -> tuple[Any, int]:
+    def restore(self, like: Any, step: int | None = None, group: str = "") -> tuple[Any, int]:
         """Reads the newest checkpoint, or the one of `step`, into the structure of `like`.
 
         A damaged checkpoint is named on stderr and the one before it is taken.
+
+        Args:
+          like: arrays or shapes.
+          step: which checkpoint; None is the newest.
+          group: the part of the state that `like` is, such as "ema"; "" is all of it.
 
         Returns:
           The state as NumPy arrays, and its step.
@@ -113,6 +119,9 @@ class Checkpoints:
             except CheckpointError as error:
                 print(f"warning: {error}", file=sys.stderr)
                 continue
+            if group:
+                prefix = f"{group}/"
+                flat = {k.removeprefix(prefix): x for k, x in flat.items() if k.startswith(prefix)}
             try:
                 return unflatten(flat, like), candidate
             except CheckpointError as error:

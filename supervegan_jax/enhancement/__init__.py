@@ -1,0 +1,1 @@
+"""Enhancing a stream of frames: windows, batches, tiles, devices, threads."""

@@ -1,0 +1,93 @@
+"""From a stream of frames to batches of overlapping windows, in constant memory."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from supervegan_jax.models.supervegan import FRAMES
+from supervegan_jax.video.frames import FrameFormat, VideoFrame
+
+REACH = FRAMES // 2
+
+
+class Batch(NamedTuple):
+    """Frames to enhance together.
+
+    Attributes:
+      frames: the frames that go out (the last batch of a clip may have fewer than the others).
+      first: the place of `frames[0]` among the batch's results.
+      planes: each plane of all frames the windows need, [batch size + 4, h, w]; beyond the ends
+        of the clip its first and last frame are repeated.
+    """
+
+    frames: list[VideoFrame]
+    first: int
+    planes: tuple[np.ndarray, ...]
+
+
+def gather(
+    frames: Iterable[VideoFrame], fmt: FrameFormat, batch_size: int, first_index: int = 0
+) -> Iterator[Batch]:
+    """Gathers batches that begin at multiples of `batch_size`.
+
+    Args:
+      frames: in order without a gap, from any index up to `first_index`; those before it that a
+        window needs give context, and where the clip begins later than a window the first frame
+        is repeated.
+      fmt: of the frames.
+      batch_size: results of a batch.
+      first_index: the first frame that goes out.
+
+    Yields:
+      Batches. When `frames` raises, everything it gave is yielded before the error goes on.
+
+    Raises:
+      ValueError: an index is missing, a frame is of another format, or `frames` begins too late.
+    """
+    held: deque[VideoFrame] = deque()
+    start = first_index // batch_size * batch_size
+    failure: Exception | None = None
+    try:
+        for frame in frames:
+            _check(frame, held[-1] if held else None, fmt, first_index)
+            held.append(frame)
+            while held[0].index < start - REACH:
+                held.popleft()
+                if not held:
+                    break
+            if frame.index == start + batch_size + REACH - 1:
+                yield _batch(held, start, batch_size, first_index)
+                start += batch_size
+    except Exception as error:
+        failure = error
+    while held and start <= held[-1].index:
+        yield _batch(held, start, batch_size, first_index)
+        start += batch_size
+    if failure is not None:
+        raise failure
+
+
+def _check(
+    frame: VideoFrame, previous: VideoFrame | None, fmt: FrameFormat, first_index: int
+) -> None:
+    frame.check(fmt)
+    if previous is None and frame.index > max(0, first_index - REACH):
+        raise ValueError(
+            f"the frames begin at {frame.index}; enhancing from frame {first_index} on takes the "
+            f"{REACH} frames before it too"
+        )
+    if previous is not None and frame.index != previous.index + 1:
+        raise ValueError(f"frame {frame.index} follows frame {previous.index}")
+
+
+def _batch(held: deque[VideoFrame], start: int, batch_size: int, first_index: int) -> Batch:
+    base, last = held[0].index, held[-1].index
+    wanted = range(start - REACH, start + batch_size + REACH)
+    window = [held[min(max(index, base), last) - base] for index in wanted]
+    first = max(start, first_index)
+    end = min(start + batch_size, last + 1)
+    outputs = window[REACH + first - start : REACH + end - start]
+    planes = zip(*(frame.planes for frame in window), strict=True)
+    return Batch(outputs, first - start, tuple(np.stack(plane) for plane in planes))

@@ -1,0 +1,126 @@
+"""What can be chosen about a run, and what follows from it."""
+
+import dataclasses
+import os
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+
+from supervegan_jax.models.supervegan import FRAMES
+
+DTYPES: dict[str, Any] = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+# Frames enhanced together. More share more of the temporal reduction and cost memory and latency.
+_BATCH_SIZES = {"cpu": 4, "gpu": 8, "tpu": 8}
+# Share of a device's memory that the estimate may fill; compilers and other buffers need the rest.
+_DEVICE_SHARE, _HOST_SHARE = 0.6, 0.25
+
+
+@dataclasses.dataclass(frozen=True)
+class RunOptions:
+    """How frames are enhanced; None leaves a choice to the devices.
+
+    Attributes:
+      stage: "a" or "b".
+      strength: of stage B's detail, 0 to 1; 0 is bicubic2x(Y_A), the same as stage "a".
+      dtype: of features, "float32" or "bfloat16"; None is bfloat16 where the device computes it.
+      batch_size: frames enhanced together on all devices, a multiple of their number.
+      tile: longest side of what is computed at once in input pixels, its surroundings included;
+        None cuts only frames too large for the memory.
+      in_flight: batches given to the devices before the first of them is back.
+      compare: also make the bicubic enlargement of every frame (`EnhancedFrame.bicubic`).
+      devices: a batch is split over; None is all.
+    """
+
+    stage: str = "b"
+    strength: float = 1.0
+    dtype: str | None = None
+    batch_size: int | None = None
+    tile: int | None = None
+    in_flight: int = 2
+    compare: bool = False
+    devices: tuple[Any, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.stage not in ("a", "b"):
+            raise ValueError(f"stage {self.stage!r}; 'a' and 'b' are accepted")
+        if not 0 <= self.strength <= 1:
+            raise ValueError(f"strength {self.strength}; 0 to 1 is accepted")
+        if self.dtype is not None and self.dtype not in DTYPES:
+            raise ValueError(f"dtype {self.dtype!r}; accepted are {', '.join(DTYPES)}")
+        for name in ("batch_size", "tile", "in_flight"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} {value}; at least 1 is accepted")
+
+
+def resolve(options: RunOptions) -> RunOptions:
+    """Fills in everything but `tile`, which depends on the frames' size.
+
+    Raises:
+      ValueError: the batch cannot be split over the devices.
+    """
+    devices = options.devices or tuple(jax.local_devices())
+    batch_size = options.batch_size
+    if batch_size is None:
+        batch_size = _BATCH_SIZES.get(devices[0].platform, 4) * len(devices)
+    if batch_size % len(devices):
+        raise ValueError(
+            f"batch size {batch_size} is not a multiple of the number of devices, {len(devices)}"
+        )
+    stage = "a" if options.strength == 0 else options.stage
+    dtype = options.dtype or ("bfloat16" if _computes_bfloat16(devices[0]) else "float32")
+    return dataclasses.replace(
+        options, devices=devices, batch_size=batch_size, stage=stage, dtype=dtype
+    )
+
+
+def _computes_bfloat16(device: Any) -> bool:
+    if device.platform != "gpu":
+        return bool(device.platform == "tpu")
+    # NVIDIA's numbers; other makers' devices say nothing of the kind and all have it.
+    return float(getattr(device, "compute_capability", 8) or 8) >= 8
+
+
+def memory_budget(device: Any) -> int:
+    """Bytes that the arrays of one batch may take.
+
+    On CPU a share of the machine's memory, not of what is free at the moment: the same video has
+    to be cut into the same tiles when a run is resumed.
+    """
+    stats = device.memory_stats() if device.platform != "cpu" else None
+    if stats and "bytes_limit" in stats:
+        return int(stats["bytes_limit"] * _DEVICE_SHARE)
+    return int(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") * _HOST_SHARE)
+
+
+def _batch_size(options: RunOptions) -> int:
+    return resolve(options).batch_size or 1
+
+
+def latency_frames(options: RunOptions) -> int:
+    """Frames behind a frame that must have come in before it goes out, at most.
+
+    Two for the window and the rest of the batch. Devices slower than the input add what
+    `read_ahead_frames` tells.
+    """
+    return FRAMES // 2 + _batch_size(options) - 1
+
+
+def read_ahead_frames(options: RunOptions) -> int:
+    """The most frames taken from the input beyond the one handed out last.
+
+    One batch handed out, one waiting behind it, `in_flight` on the devices, one waiting for them,
+    one being gathered.
+    """
+    return FRAMES // 2 + _batch_size(options) * (options.in_flight + 4)
+
+
+def context_start(first_index: int, options: RunOptions) -> int:
+    """The first input frame that a run beginning at frame `first_index` wants to see.
+
+    Batches begin at multiples of the batch size whatever a run begins with, and so every frame
+    takes the same place in the same batch: a resumed run gives the same bytes.
+    """
+    size = _batch_size(options)
+    return max(0, first_index // size * size - FRAMES // 2)

@@ -1,0 +1,48 @@
+"""Writes a trained network as a model folder: python -m supervegan_jax.export WORKDIR DIRECTORY.
+
+The folder holds `model.safetensors` and `card.json`; `supervegan_jax.enhance --model` reads it.
+"""
+
+import argparse
+from pathlib import Path
+
+from supervegan_jax.command_line import Parser, run
+
+
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    parser = Parser(prog="supervegan_jax.export", description="Exports a trained network.")
+    parser.add_argument("workdir", type=Path, help="a training run's folder")
+    parser.add_argument("directory", type=Path, help="the folder to make")
+    parser.add_argument(
+        "--dtype", default="float16", help="the numbers' type: float16, bfloat16 or float32"
+    )
+    parser.add_argument("--step", type=int, help="the checkpoint; the newest by default")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing model")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int | None:
+    """Exports; returns an exit code."""
+    options = parse(arguments)
+    from supervegan_jax.weights.load import load_workdir
+    from supervegan_jax.weights.model_file import CARD_FILE, save_model
+
+    if not (options.workdir / "config.json").is_file():
+        raise ValueError(f"{options.workdir} is no training run: it has no config.json")
+    if (options.directory / CARD_FILE).exists() and not options.overwrite:
+        raise ValueError(f"{options.directory} holds a model already; --overwrite replaces it")
+    model = load_workdir(options.workdir, options.step)
+    card = {**model.card, "name": options.directory.resolve().name}
+    fields = card.pop("generator")
+    written = save_model(options.directory, fields, model.params, card, options.dtype)
+    size = (options.directory / "model.safetensors").stat().st_size
+    print(
+        f"{options.directory}: {written['parameters']} parameters of step {written['step']} "
+        f"in {size / 1e6:.2f} MB, {options.dtype}"
+    )
+    return None
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,271 @@
+"""The finished file: the new video among the copied streams, tags and chapters of its source.
+
+ffmpeg copies packets without touching their bytes; timestamps move, if at all, by whole ticks.
+"""
+
+import dataclasses
+import math
+import re
+import subprocess
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Final
+
+import av
+
+from supervegan_jax.video import ffmpeg
+from supervegan_jax.video.encoding import CONTAINERS
+from supervegan_jax.video.ffmpeg import VideoError
+from supervegan_jax.video.media import MediaInfo, StreamInfo
+from supervegan_jax.video.segments import Joined
+
+# Tags that count the bytes of a stream that is no longer the same, or name its old encoder.
+STALE_TAGS: Final = re.compile(r"BPS|NUMBER_OF_BYTES|_STATISTICS_.*|encoder", re.IGNORECASE)
+# Tags that every stream of a shortened file gets anew.
+LENGTH_TAGS: Final = re.compile(r"BPS|NUMBER_OF_.*|_STATISTICS_.*|DURATION", re.IGNORECASE)
+# What the MP4 muxer writes in its usual way; other tags need its free-form list.
+MP4_TAGS: Final = {
+    *("title", "artist", "album_artist", "composer", "album", "date"),
+    *("comment", "genre", "copyright", "grouping", "lyrics", "description"),
+    *("synopsis", "show", "episode_id", "network", "keywords", "episode_sort"),
+    *("season_number", "media_type", "hd_video", "gapless_playback", "compilation", "track"),
+    *("disc", "encoder", "encoding_tool", "location", "creation_time", "timecode"),
+    *("major_brand", "minor_version", "compatible_brands"),
+}
+MP4_LIKE: Final = ("mp4", "m4v", "mov")
+PICTURE_TYPES: Final = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
+
+
+@dataclasses.dataclass(frozen=True)
+class Plan:
+    """What goes into the output.
+
+    Attributes:
+      source: the file that streams are copied from; None for video alone.
+      info: what is in it.
+      container: a key of `encoding.CONTAINERS`.
+      kept: the streams to copy, and the video, in the order of the source.
+      start, end: the selection in seconds on the source's clock, None for no bound.
+      rate: nominal frames per second.
+    """
+
+    source: Path | None
+    info: MediaInfo | None
+    container: str
+    kept: tuple[StreamInfo, ...]
+    start: Fraction | None = None
+    end: Fraction | None = None
+    rate: Fraction | None = None
+
+    @property
+    def trimmed(self) -> bool:
+        """Whether only a part of the source is wanted."""
+        return self.start is not None or self.end is not None
+
+    def covers(self) -> list[StreamInfo]:
+        """Cover art among the streams."""
+        return [s for s in self.kept if "attached_pic" in s.dispositions]
+
+    def free_tags(self) -> list[str]:
+        """Tags of the file that MP4's usual list has no place for."""
+        tags = {} if self.info is None else self.info.metadata
+        return [key for key in tags if key.lower() not in MP4_TAGS]
+
+    def notes(self) -> tuple[str, ...]:
+        """What is knowingly left behind, one line each: nothing that is seen or heard."""
+        if self.container in MP4_LIKE and self.covers() and self.free_tags():
+            tags = ", ".join(self.free_tags())
+            return (f"{self.container} keeps no free tags beside cover art: {tags} left out",)
+        return ()
+
+
+def mux(plan: Plan, video: Joined, destination: Path, extra: Sequence[str] = ()) -> str:
+    """Writes the output.
+
+    Args:
+      plan: what goes into it.
+      video: the encoded video.
+      destination: where; its folder also takes small files needed on the way.
+      extra: more options for the input, such as a limit of time.
+
+    Returns:
+      What ffmpeg said.
+
+    Raises:
+      VideoError: ffmpeg failed.
+    """
+    command = [ffmpeg.executable(), "-nostdin", "-hide_banner", "-v", "warning", "-y", "-copyts"]
+    if plan.source is not None:
+        command += [*extra, "-i", ffmpeg.url(plan.source)]
+    command += ["-i", ffmpeg.url(video.path)]
+    command += _arguments(plan, video, destination.parent)
+    command += _muxer_options(plan, video)
+    command += ["-f", CONTAINERS[plan.container][0], ffmpeg.url(destination)]
+    done = subprocess.run(command, capture_output=True, check=False)
+    said = done.stderr.decode(errors="replace")
+    if done.returncode:
+        raise VideoError(f"{destination.name}: {_cause(said)}")
+    return said
+
+
+def _cause(said: str) -> str:
+    """The line of ffmpeg's that names a cause: a warning may come before the error."""
+    lines = [
+        line for line in said.splitlines() if re.search(r"(?i)could|not|error|inval|no sp", line)
+    ]
+    return ffmpeg.first_complaint("\n".join(lines or [said]))
+
+
+def _muxer_options(plan: Plan, video: Joined) -> list[str]:
+    options = ["-fflags", "+bitexact", "-copy_unknown", "-max_muxing_queue_size", "100000"]
+    if plan.container in MP4_LIKE:
+        # Edit lists count in the movie's ticks, and those would be milliseconds otherwise.
+        options += ["-movie_timescale", str(video.timescale), "-write_tmcd", "auto"]
+        if plan.free_tags() and not plan.covers():
+            options += ["-movflags", "+use_metadata_tags"]
+    elif plan.container in ("ts", "m2ts"):
+        options += ["-mpegts_copyts", "1", "-muxdelay", "0", "-muxpreload", "0"]
+        options += ["-mpegts_m2ts_mode", "1"] if plan.container == "m2ts" else []
+    return options
+
+
+def _arguments(plan: Plan, video: Joined, folder: Path) -> list[str]:
+    """Everything between the inputs and the muxer: streams, tags, chapters and filters."""
+    if plan.info is None or plan.source is None:
+        return ["-map", "0:0", "-c", "copy", *_shift(video.first, video, 0)]
+    shift = video.first if plan.trimmed else Fraction(0)
+    arguments = ["-c", "copy", "-map_metadata", "0"]
+    if plan.container not in MP4_LIKE:
+        brands = set(plan.info.metadata) & {"major_brand", "minor_version", "compatible_brands"}
+        arguments += [word for key in sorted(brands) for word in ("-metadata", f"{key}=")]
+    chapters, rate = _chapters(plan, shift, folder), plan.rate
+    # Matroska keeps cover art as attached files.
+    covers = plan.covers() if plan.container == "mkv" else []
+    streams = [stream for stream in plan.kept if stream not in covers]
+    for place, stream in enumerate(streams):
+        is_video = stream is plan.info.video
+        arguments += ["-map", "1:0" if is_video else f"0:{stream.index}"]
+        arguments += [f"-map_metadata:s:{place}", f"0:s:{stream.index}"]
+        arguments += [f"-disposition:{place}", "+".join(stream.dispositions) or "0"]
+        arguments += _changed_tags(plan, stream, is_video, place)
+        if is_video:
+            arguments += _shift(video.first - shift, video, place)
+            if video.codec == "h265" and plan.container in MP4_LIKE:
+                # Apple's players know H.265 by this name only.
+                arguments += [f"-tag:{place}", "hvc1"]
+            if rate is not None and "timecode" in stream.metadata:
+                # A time code counts frames, so its track needs to know how many make a second.
+                arguments += [f"-r:{place}", f"{rate.numerator}/{rate.denominator}"]
+        elif plan.trimmed and stream.kind in ("audio", "subtitle", "video", "data"):
+            arguments += _trim(stream, shift, plan.end, place)
+    return [*chapters, *arguments, *_attach(plan, covers, folder)]
+
+
+def _changed_tags(plan: Plan, stream: StreamInfo, is_video: bool, place: int) -> list[str]:
+    """Leaves out what is no longer true, and gives a track's name where the muxer looks for it."""
+    stale = [key for key in stream.metadata if is_video and STALE_TAGS.fullmatch(_base(key))]
+    if plan.trimmed:
+        stale += [key for key in stream.metadata if LENGTH_TAGS.fullmatch(_base(key))]
+    changes = dict.fromkeys(stale, "")
+    # The MP4 demuxer calls "name" what the muxers, its own among them, call "title".
+    if "name" in stream.metadata and "title" not in stream.metadata:
+        changes["title"] = stream.metadata["name"]
+    option = f"-metadata:s:{place}"
+    return [word for key, value in changes.items() for word in (option, f"{key}={value}")]
+
+
+def _base(key: str) -> str:
+    """A tag's name without the language that mkvmerge appends ("BPS-eng")."""
+    return re.sub(r"-[a-z]{3}$", "", key)
+
+
+def _shift(seconds: Fraction, video: Joined, place: int) -> list[str]:
+    ticks = seconds * video.timescale
+    whole = round(ticks)
+    return [f"-bsf:{place}", f"setts=pts=PTS+({whole}):dts=DTS+({whole})"] if whole else []
+
+
+def _trim(stream: StreamInfo, shift: Fraction, end: Fraction | None, place: int) -> list[str]:
+    """Keeps the packets shown from the first frame on; a subtitle already showing is shortened."""
+    base = stream.time_base
+    low, moved = math.ceil(shift / base), round(shift / base)
+    outside = f"lt(pts+d*{int(stream.kind == 'subtitle')},{low + (stream.kind == 'subtitle')})"
+    if stream.kind != "subtitle":
+        outside = f"lt(pts,{low})"
+    if end is not None:
+        outside += f"+gte(pts,{math.ceil(end / base)})"
+    setts = f"setts=pts=PTS-({moved}):dts=DTS-({moved})"
+    if stream.kind == "subtitle":
+        setts = f"setts=pts=max(PTS-({moved})\\,0):dts=max(DTS-({moved})\\,0)"
+        setts += f":duration=DURATION-max({moved}-PTS\\,0)"
+    drop = outside.replace(",", "\\,")
+    return [f"-bsf:{place}", f"noise=amount=0:drop={drop},{setts}"]
+
+
+def _chapters(plan: Plan, shift: Fraction, folder: Path) -> list[str]:
+    """Chapters as they are, or those of the selected part on the output's clock."""
+    if plan.info is None or not plan.trimmed:
+        return ["-map_chapters", "0"]
+    lines = [";FFMETADATA1"]
+    for start, end, tags in plan.info.chapters:
+        last = end if plan.end is None else min(end, plan.end)
+        if last <= shift or start >= last:
+            continue
+        lines += ["[CHAPTER]", "TIMEBASE=1/1000000000"]
+        lines.append(f"START={round((max(start, shift) - shift) * 10**9)}")
+        lines.append(f"END={round((last - shift) * 10**9)}")
+        lines += [f"{_escaped(key)}={_escaped(value)}" for key, value in tags.items()]
+    path = folder / "chapters.ffmetadata"
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return ["-f", "ffmetadata", "-i", ffmpeg.url(path), "-map_chapters", "2"]
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([=;#\\\n])", r"\\\1", text)
+
+
+def _attach(plan: Plan, covers: list[StreamInfo], folder: Path) -> list[str]:
+    """Cover art as Matroska keeps it: attached files with the names that players look for."""
+    if not covers or plan.source is None:
+        return []
+    arguments = []
+    place = sum(stream.kind == "attachment" for stream in plan.kept)
+    with av.open(ffmpeg.url(plan.source), "r", metadata_errors="replace") as file:
+        for stream in covers:
+            suffix, mimetype = PICTURE_TYPES.get(stream.codec, ("bin", "application/octet-stream"))
+            packet = next(file.demux(file.streams[stream.index]))
+            path = folder / f"cover{stream.index}.{suffix}"
+            path.write_bytes(bytes(packet))
+            name = stream.metadata.get("filename", f"cover.{suffix}")
+            tags = {**stream.metadata, "mimetype": mimetype, "filename": name}
+            arguments += ["-attach", ffmpeg.url(path)]
+            for key, value in tags.items():
+                arguments += [f"-metadata:s:t:{place}", f"{key}={value}"]
+            place += 1
+    return arguments
+
+
+def copied_streams(info: MediaInfo, drop: Sequence[int] = ()) -> tuple[StreamInfo, ...]:
+    """The streams that belong into the output, the video among them.
+
+    Args:
+      info: the source's.
+      drop: indices of streams that the user gives up.
+
+    Raises:
+      ValueError: an index that is none, or the video's own.
+    """
+    for index in drop:
+        if index == info.video.index or not 0 <= index < len(info.streams):
+            others = ", ".join(str(stream) for stream in info.others) or "none"
+            raise ValueError(f"stream {index} cannot be dropped; those that can are: {others}")
+    return tuple(s for s in info.streams if s.index not in drop and not _is_rewritten(s, info))
+
+
+def _is_rewritten(stream: StreamInfo, info: MediaInfo) -> bool:
+    if stream.kind != "data" or "mov" not in info.container:
+        return False
+    if stream.metadata.get("timecode") is not None:
+        return True
+    return stream.codec in ("bin_data", "none", "unknown") and bool(info.chapters)

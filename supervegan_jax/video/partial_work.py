@@ -1,0 +1,106 @@
+"""The folder in which an unfinished output waits: whose work it is, and what of it is done."""
+
+import dataclasses
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import IO, Any, Final
+
+import av
+
+from supervegan_jax.video import segments
+from supervegan_jax.video.segments import VideoSettings
+from supervegan_jax.video.source import Source
+
+MANIFEST_VERSION: Final = 1
+IDENTITY_BYTES: Final = 1 << 20
+
+
+def make_manifest(
+    source: Source, settings: VideoSettings, job: dict[str, Any], drop: Sequence[int]
+) -> dict[str, Any]:
+    """Everything the bytes of the output depend on, as JSON values."""
+    encoding = dataclasses.asdict(settings.encoding)
+    manifest = {
+        "version": MANIFEST_VERSION,
+        "input": None if source.path is None else _identity(source.path),
+        **encoding,
+        "format": dataclasses.asdict(settings.format),
+        "start": str(source.start),
+        "end": str(source.end),
+        "drop": sorted(drop),
+        "libraries": f"PyAV {av.__version__}",
+        "job": job,
+    }
+    return dict(json.loads(json.dumps(manifest)))
+
+
+def _identity(path: Path) -> dict[str, Any]:
+    """Size, time of change, and a checksum of the first and the last MiB."""
+    status = path.stat()
+    checksum = hashlib.sha256()
+    with path.open("rb") as file:
+        checksum.update(file.read(IDENTITY_BYTES))
+        file.seek(max(0, status.st_size - IDENTITY_BYTES))
+        checksum.update(file.read(IDENTITY_BYTES))
+    return {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": checksum.hexdigest()}
+
+
+def claim(
+    folder: Path, manifest: dict[str, Any], overwrite: bool, fresh: bool
+) -> tuple[bool, IO[str]]:
+    """Takes the folder of partial work for this process; tells whether there was the same work."""
+    folder.mkdir(exist_ok=True)
+    lock = (folder / "lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        raise ValueError(f"{folder} is in use: another process is writing this output") from None
+    path = folder / "manifest.json"
+    try:
+        found = json.loads(path.read_text()) if path.exists() else None
+        different = [] if found is None else _differences(found, manifest)
+        # What came from a pipe cannot be gone on with, so it is in nobody's way.
+        precious = found is not None and found["input"] is not None
+        if different and precious and not overwrite and any(folder.glob("*.segment")):
+            raise ValueError(
+                f"{folder} holds the unfinished work of another run ({', '.join(different)}); "
+                "give the same options to go on, or --overwrite to start again"
+            )
+    except BaseException:
+        lock.close()
+        raise
+    same = found is not None and not different and not fresh
+    for leftover in folder.iterdir():
+        if leftover.name != "lock" and not (same and leftover.suffix in (".segment", ".json")):
+            leftover.unlink()
+    if not same:
+        temporary = folder / "manifest.tmp"
+        temporary.write_text(json.dumps(manifest, indent=1))
+        os.replace(temporary, path)
+    return same, lock
+
+
+def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
+    keys = [key for key in {**found, **wanted} if key != "threads"]
+    return [
+        f"{key} {json.dumps(found.get(key))} instead of {json.dumps(wanted.get(key))}"
+        for key in keys
+        if found.get(key) != wanted.get(key)
+    ]
+
+
+def finished_segments(folder: Path, frames: int) -> list[Path]:
+    """The complete segments from the first on; anything behind a gap or too short is removed."""
+    done: list[Path] = []
+    for path in sorted(folder.glob("*.segment")):
+        is_next = path == segments.segment_path(folder, len(done))
+        if is_next and len(segments.list_packets(path)) == frames:
+            done.append(path)
+        else:
+            path.unlink()
+    return done

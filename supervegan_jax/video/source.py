@@ -1,0 +1,321 @@
+"""Frames out of a video exactly as it stores them, each once, in order, with its own timestamp.
+
+Decoding uses one thread's order of work (slices, not frames, are shared between threads), so that
+damaged pictures come out the same on every run.
+"""
+
+import contextlib
+import dataclasses
+import os
+import sys
+from collections.abc import Generator, Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Final, Protocol
+
+import av
+import numpy as np
+from av.codec.context import ThreadType
+from av.stream import Discard
+
+from supervegan_jax.video import ffmpeg, media, probe, truncation, y4m
+from supervegan_jax.video.ffmpeg import VideoError
+from supervegan_jax.video.frames import FrameFormat, VideoFrame
+from supervegan_jax.video.media import MediaInfo, Picture
+from supervegan_jax.video.pixels import PlanarReader
+from supervegan_jax.video.truncation import BrokenStream
+
+# Seeking lands this much before the wanted start; the frames in between are decoded and left out.
+SEEK_MARGIN_SECONDS: Final = 10
+SEEKABLE: Final = ("mov", "matroska")
+# Elementary streams have no timestamps: their frames are counted at the rate they declare.
+WITHOUT_TIMESTAMPS: Final = ("h264", "hevc", "m4v", "mpegvideo", "vvc", "av1", "obu", "ivf_raw")
+# AVI keeps a frame's place in the order of decoding only.
+DECODING_ORDER_ONLY: Final = ("avi",)
+ALLOWED_PROTOCOLS: Final = {"protocol_whitelist": "file,pipe,crypto,data"}
+
+
+class Source(Protocol):
+    """A video to read frames from.
+
+    Attributes:
+      path: the file, None for standard input.
+      format: of the frames.
+      time_base: seconds per unit of `VideoFrame.pts`.
+      picture: how the frames are to be shown.
+      info: the streams and tags of the file; None for Y4M, which has none.
+      rate: frames per second as declared, for encoders and progress bars; never used for timing.
+      frame_count: an estimate; None where nothing tells.
+      start, end: the selection in seconds on the file's own clock; None for no bound.
+    """
+
+    path: Path | None
+    format: FrameFormat
+    time_base: Fraction
+    picture: Picture
+    info: MediaInfo | None
+    rate: Fraction
+    frame_count: int | None
+    start: Fraction | None
+    end: Fraction | None
+
+    def frames(self, first: int = 0) -> Iterator[VideoFrame]:
+        """Yields the frames from the one with index `first` on.
+
+        Raises:
+          BrokenStream: after the last readable frame of a damaged or cut-off file.
+        """
+        ...
+
+
+def open_source(
+    path: str | os.PathLike[str],
+    start: float | Fraction | None = None,
+    duration: float | Fraction | None = None,
+) -> Source:
+    """Opens a video.
+
+    Args:
+      path: any file that ffmpeg reads, or "-" for standard input: Y4M, or any container that can
+        be read without seeking.
+      start: seconds after the file's beginning; frames shown earlier are left out.
+      duration: seconds; frames shown at `start` + `duration` or later are left out.
+
+    Raises:
+      VideoError: missing, no video, nothing decodable, or samples of an unsupported kind.
+      ValueError: a negative start, or a duration that is not positive.
+    """
+    if start is not None and start < 0:
+        raise ValueError(f"start {start}: must be 0 or more seconds")
+    if duration is not None and duration <= 0:
+        raise ValueError(f"duration {duration}: must be more than 0 seconds")
+    span = (_seconds(start), _seconds(duration))
+    if os.fspath(path) == "-":
+        return _open_pipe(span)
+    ffmpeg.require_file(path)
+    # Asked first because it tells every kind of unreadable file apart, and the chroma location.
+    seen = probe.probe(path)
+    return FileSource(Path(path), seen.chroma_location, span)
+
+
+def _seconds(value: float | Fraction | None) -> Fraction | None:
+    # 0.1 means a tenth, not the nearest binary number.
+    return None if value is None else Fraction(str(value))
+
+
+def _open_pipe(span: tuple[Fraction | None, Fraction | None]) -> Source:
+    pipe = y4m.Pipe(sys.stdin.fileno())
+    if pipe.peek(len(y4m.MAGIC)) == y4m.MAGIC:
+        return y4m.Y4mSource(pipe, *span)
+    return FileSource(None, "unknown", span, pipe)
+
+
+@dataclasses.dataclass
+class _Damage:
+    """What went wrong while decoding."""
+
+    first: Fraction | None = None
+    count: int = 0
+
+    def note(self, timestamp: Fraction) -> None:
+        self.count += 1
+        self.first = timestamp if self.first is None else min(self.first, timestamp)
+
+
+class FileSource:
+    """A video in a container, read with PyAV; see `Source`."""
+
+    def __init__(
+        self,
+        path: Path | None,
+        chroma_location: str,
+        span: tuple[Fraction | None, Fraction | None] = (None, None),
+        pipe: "y4m.Pipe | None" = None,
+    ) -> None:
+        """Opens the file and decodes its first frame.
+
+        Args:
+          path: the file; None reads `pipe`.
+          chroma_location: as ffmpeg names it, "unknown" for the codec's usual one.
+          span: start and duration in seconds from the file's beginning.
+          pipe: an open stream that cannot seek; it can be read once.
+        """
+        self.path = path
+        self.name = str(path) if path else "standard input"
+        self._pipe = pipe
+        self._opened: tuple[av.container.InputContainer, Iterator[av.VideoFrame]] | None = None
+        container = self._open()
+        self._info = media.describe(container, self.name)
+        self.info: MediaInfo | None = self._info
+        start, duration = span
+        self.start = None if start is None else self._info.start_time + start
+        begin = self._info.start_time if self.start is None else self.start
+        self.end = None if duration is None else begin + duration
+        stream = self._video(container)
+        self._damage = _Damage()
+        decoded = self._decode(container, stream)
+        try:
+            first = next(decoded, None)
+        except BrokenStream as error:
+            raise VideoError(f"{self.name}: no frame of its video can be decoded") from error
+        if first is None:
+            raise VideoError(f"{self.name}: no frame of its video can be decoded")
+        self._reader = PlanarReader(self.name, first, stream.codec_context, chroma_location)
+        self.format = self._reader.format
+        self.picture = media.describe_picture(stream, first)
+        self.rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+        self._counted = self._info.container[0] in WITHOUT_TIMESTAMPS
+        self.time_base = 1 / self.rate if self._counted else Fraction(stream.time_base or 1)
+        self.frame_count = self._estimate(stream.frames)
+        if pipe is not None:
+            self._opened = (container, _chain(first, decoded))
+        else:
+            decoded.close()
+            container.close()
+
+    def _open(self) -> av.container.InputContainer:
+        file = self._pipe or ffmpeg.url(self.path or "")
+        try:
+            return av.open(file, "r", options=ALLOWED_PROTOCOLS, metadata_errors="replace")
+        except (av.error.FFmpegError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or "it has no known format"
+            raise VideoError(f"{self.name} is not a video: {reason}") from error
+
+    def _video(self, container: av.container.InputContainer) -> av.VideoStream:
+        stream = media.find_video(container)
+        if stream is None or stream.codec_context is None:
+            raise VideoError(f"{self.name}: no decoder for its video")
+        for other in container.streams:
+            if other.index != stream.index:
+                other.discard = Discard.all
+        stream.thread_type = ThreadType.SLICE
+        if stream.metadata.get("alpha_mode") == "1":
+            raise VideoError(
+                f"{self.name}: its pictures have transparency, which would be lost; "
+                "convert them to yuv420p first"
+            )
+        return stream
+
+    def _estimate(self, stored: int) -> int | None:
+        if self.start is None and self.end is None and stored:
+            return stored
+        length = self._info.duration
+        if length is None:
+            return None if self.end is None else round((self.end - (self.start or 0)) * self.rate)
+        last = self._info.start_time + length
+        end = last if self.end is None else min(last, self.end)
+        begin = self._info.start_time if self.start is None else self.start
+        return max(0, round((end - begin) * self.rate))
+
+    def frames(self, first: int = 0) -> Iterator[VideoFrame]:
+        """Yields the selected frames from index `first` on; see `Source.frames`."""
+        if self._pipe is not None:
+            if self._opened is None:
+                raise VideoError("standard input can be read only once")
+            container, decoded = self._opened
+            self._opened = None
+        else:
+            container = self._open()
+            decoded = self._decode(container, self._video(container))
+        self._damage = _Damage()
+        with contextlib.closing(container):
+            yield from self._selected(decoded, first)
+
+    def _selected(self, decoded: Iterator[av.VideoFrame], first: int) -> Iterator[VideoFrame]:
+        low = None if self.start is None else self.start / self.time_base
+        high = None if self.end is None else self.end / self.time_base
+        index, last = 0, None
+        for count, frame in enumerate(decoded):
+            pts = self._timestamp(frame, count, last)
+            last = pts
+            if high is not None and pts >= high:
+                return
+            if low is not None and pts < low:
+                continue
+            if frame.is_corrupt:
+                self._damage.note(pts * self.time_base)
+            if index >= first:
+                yield VideoFrame(
+                    index, pts, self._planes(frame, pts), frame.duration, frame.is_corrupt
+                )
+            index += 1
+        if index == 0:
+            raise VideoError(f"{self.name}: no frame lies in the selected time")
+        if self._damage.first is not None:
+            at = self._damage.first
+            raise BrokenStream(
+                f"{self.name}: damaged at {float(at):.3f} s ({self._damage.count} places)", at
+            )
+
+    def _planes(self, frame: av.VideoFrame, pts: int) -> tuple[np.ndarray, ...]:
+        try:
+            return self._reader.planes(frame)
+        except VideoError as error:
+            raise VideoError(f"{error} (at {float(pts * self.time_base):.3f} s)") from None
+
+    def _timestamp(self, frame: av.VideoFrame, count: int, last: int | None) -> int:
+        if self._counted:
+            return count
+        pts = frame.pts if frame.pts is not None else frame.dts
+        if pts is None:
+            step = max(1, round(1 / self.rate / self.time_base))
+            return 0 if last is None else last + step
+        # Only a faulty file shows two frames at once; the later one moves by the least there is.
+        return pts if last is None or pts > last else last + 1
+
+    def _decode(
+        self, container: av.container.InputContainer, stream: av.VideoStream
+    ) -> Generator[av.VideoFrame, None, None]:
+        """Yields decoded frames, then raises `BrokenStream` if the file ends too early."""
+        reordered = self._info.container[0] in DECODING_ORDER_ONLY
+        if self._may_seek():
+            wanted = (self.start or Fraction(0)) - SEEK_MARGIN_SECONDS
+            container.seek(int(wanted / (stream.time_base or 1)), stream=stream)
+        times: list[int] = []
+        packets, position, failure = 0, self._info.start_time, None
+        shown = False
+        demuxed = container.demux(stream)
+        packet: av.Packet | None
+        while True:
+            try:
+                packet = next(demuxed, None)
+            except av.error.FFmpegError as error:
+                # The empty packet makes the decoder give what it still holds.
+                failure, packet = error.strerror, av.Packet()
+                packet.stream = stream
+            if packet is None:
+                break
+            packets += bool(packet.size)
+            if reordered and packet.size and packet.dts is not None:
+                times.append(packet.dts)
+            for frame in self._decoded(packet, position if shown else None):
+                shown = True
+                if reordered and times:
+                    frame.pts = times.pop(0)
+                if frame.pts is not None:
+                    position = (frame.pts + frame.duration) * Fraction(stream.time_base or 1)
+                yield frame
+        if failure is None and not self._may_seek():
+            failure = truncation.shortfall(self.path, self._info.container, stream.frames, packets)
+        if failure is not None:
+            at = float(position)
+            raise BrokenStream(f"{self.name}: breaks off at {at:.3f} s: {failure}", position)
+
+    def _may_seek(self) -> bool:
+        far = self.start is not None and self.start > self._info.start_time + SEEK_MARGIN_SECONDS
+        return bool(far and self.path and self._info.container[0] in SEEKABLE)
+
+    def _decoded(self, packet: av.Packet, position: Fraction | None) -> list[av.VideoFrame]:
+        try:
+            return packet.decode()
+        except av.error.FFmpegError:
+            # The decoder goes on with the next packet; what this one held is lost or concealed.
+            # A recording that begins between two key frames has nothing to show before the second.
+            if position is not None:
+                self._damage.note(position)
+            return []
+
+
+def _chain(first: av.VideoFrame, rest: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:
+    yield first
+    yield from rest

@@ -1,0 +1,104 @@
+"""Finding a network: a shipped name, a training workdir, or a file with its card."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from supervegan_jax.weights.model_file import (
+    CARD_FILE,
+    MODEL_FILE,
+    LoadedModel,
+    generator_from_fields,
+    parameter_shapes,
+    read_card,
+    read_model,
+)
+
+SHIPPED = Path(__file__).parent
+
+
+def list_models(directory: Path = SHIPPED) -> dict[str, dict[str, Any]]:
+    """The shipped models: name -> card."""
+    cards = sorted(directory.glob(f"*/{CARD_FILE}"))
+    return {card.parent.name: read_card(card) for card in cards}
+
+
+def load_model(name: str, dtype: str | None = None, *, shipped: Path = SHIPPED) -> LoadedModel:
+    """Loads a network.
+
+    Args:
+      name: a shipped name; the path of a training workdir (its newest checkpoint's averaged
+        parameters), of a folder made by `save_model`, or of a .safetensors file with its card
+        beside it (`X.json`, or `card.json`).
+      dtype: "float32" or "bfloat16" to compute in; None leaves float32, which `enhance_frames`
+        replaces with the device's best.
+      shipped: the folder of the shipped models.
+
+    Raises:
+      ValueError: there is no such model, or it is damaged.
+    """
+    model = _find(name, shipped)
+    if dtype is None:
+        return model
+    from supervegan_jax.enhancement.options import DTYPES
+
+    if dtype not in DTYPES:
+        raise ValueError(f"dtype {dtype!r}; accepted are {', '.join(DTYPES)}")
+    return dataclasses.replace(model, generator=model.generator.clone(dtype=DTYPES[dtype]))
+
+
+def _find(name: str, shipped: Path) -> LoadedModel:
+    known = sorted(card.parent.name for card in shipped.glob(f"*/{CARD_FILE}"))
+    if name in known:
+        return read_model(shipped / name / MODEL_FILE, shipped / name / CARD_FILE)
+    path = Path(name)
+    if path.is_dir() and (path / CARD_FILE).is_file():
+        return read_model(path / MODEL_FILE, path / CARD_FILE)
+    if path.is_dir() and (path / "config.json").is_file():
+        return load_workdir(path)
+    if path.suffix == ".safetensors" and path.is_file():
+        own = path.with_suffix(".json")
+        return read_model(path, own if own.is_file() else path.with_name(CARD_FILE))
+    if path.is_dir():
+        raise ValueError(f"model {name!r} is a folder with neither {CARD_FILE} nor config.json")
+    if path.is_file():
+        raise ValueError(f"model {name!r} is a file, but not a .safetensors one")
+    shipped_names = f"shipped are {', '.join(known)}" if known else "none is shipped"
+    raise ValueError(
+        f"no model {name!r}: {shipped_names}; a training workdir or a .safetensors file with its "
+        "card is accepted too"
+    )
+
+
+def load_workdir(workdir: Path, step: int | None = None) -> LoadedModel:
+    """Loads the averaged parameters of a training run's newest checkpoint, or of `step`.
+
+    It only reads, so the run may be going on.
+
+    Raises:
+      ValueError: there is no checkpoint, or the config is not one.
+    """
+    from supervegan_jax.training.checkpoints import Checkpoints
+
+    try:
+        metadata = json.loads((workdir / "config.json").read_text(encoding="utf-8"))
+        fields = metadata["config"]["model"]
+    except (json.JSONDecodeError, KeyError, TypeError) as error:
+        raise ValueError(f"{workdir / 'config.json'} is not a training run's config") from error
+    generator = generator_from_fields(fields)
+    directory = workdir / "checkpoints"
+    if not directory.is_dir():
+        raise ValueError(f"{workdir} has no checkpoint yet")
+    checkpoints = Checkpoints(directory, read_only=True)
+    try:
+        params, found = checkpoints.restore(parameter_shapes(generator), step, group="ema")
+    finally:
+        checkpoints.close()
+    card = {
+        "name": workdir.resolve().name,
+        "generator": fields,
+        "step": found,
+        "git_revision": metadata.get("git_revision", ""),
+    }
+    return LoadedModel(generator, params, int(fields["scale"]), card)

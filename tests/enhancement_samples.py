@@ -1,0 +1,88 @@
+"""Tiny networks and streams for the tests of enhancement."""
+
+from collections.abc import Iterator
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from flax import linen as nn
+
+from supervegan_jax.models import init_variables
+from supervegan_jax.models.supervegan import SuperVegan
+from supervegan_jax.ops.resize import upsample_bicubic, upsample_nearest
+from supervegan_jax.video.frames import FrameFormat, VideoFrame
+from supervegan_jax.weights.model_file import LoadedModel
+
+SMALL = {
+    "stem_width": 4,
+    "input_width": 8,
+    "temporal_widths": (8, 8),
+    "width": 8,
+    "detail_width": 8,
+    "trunk_blocks": 1,
+    "filter_blocks": 1,
+    "residual_blocks": 1,
+    "outer_blocks": 1,
+    "inner_blocks": 1,
+}
+
+
+def randomized(generator: SuperVegan, seed: int = 0, size: float = 0.05) -> LoadedModel:
+    """A network whose every layer matters; fresh ones end in layers close to 0."""
+    params = init_variables(generator, jax.random.key(seed), jnp.zeros((1, 5, 16, 16, 3)))["params"]
+    rng = np.random.default_rng(seed)
+    params = jax.tree.map(
+        lambda p: np.asarray(p) + size * rng.normal(size=p.shape).astype(np.float32), params
+    )
+    return LoadedModel(generator, params, generator.scale, {"name": "random"})
+
+
+def small_model(scale: int = 4, seed: int = 0) -> LoadedModel:
+    """A SUPERVEGAN of a few thousand parameters with a layer of every kind."""
+    fewest = {"filter_blocks": 0, "residual_blocks": 0, "outer_blocks": 0, "inner_blocks": 0}
+    return randomized(SuperVegan(scale=scale, **{**SMALL, **fewest}), seed)
+
+
+class Enlarger(nn.Module):
+    """Nearest or bicubic enlargement of the centre frame: what goes in comes out."""
+
+    scale: int = 4
+    kind: str = "nearest"
+    dtype: object = jnp.float32
+
+    def enhance(self, frames: jax.Array, stage: str, strength: float) -> jax.Array:
+        enlarge = upsample_nearest if self.kind == "nearest" else upsample_bicubic
+        return enlarge(frames[2:-2], self.scale)
+
+
+class WindowDigits(nn.Module):
+    """Shows in every output frame which five frames its window had, as base-16 digits."""
+
+    scale: int = 2
+    dtype: object = jnp.float32
+
+    def enhance(self, frames: jax.Array, stage: str, strength: float) -> jax.Array:
+        count = frames.shape[0] - 4
+        picture = jnp.zeros((count, 2, 10, 3))
+        for place in range(5):
+            value = frames[place : place + count, 0, 0, :]
+            picture = picture.at[:, :, 2 * place : 2 * place + 2].set(value[:, None, None])
+        return picture
+
+
+def plain(generator: nn.Module) -> LoadedModel:
+    """A network without parameters."""
+    return LoadedModel(generator, {}, generator.scale, {"name": type(generator).__name__})
+
+
+def random_frames(count: int, fmt: FrameFormat, seed: int = 0) -> Iterator[VideoFrame]:
+    """Smooth noise."""
+    top = (1 << fmt.bit_depth) - 1
+    for index in range(count):
+        rng = np.random.default_rng([seed, index])
+        planes = []
+        for shape in fmt.plane_shapes:
+            coarse = rng.uniform(0.2, 0.8, (shape[0] // 4 + 1, shape[1] // 4 + 1))
+            fine = np.kron(coarse, np.ones((4, 4)))[: shape[0], : shape[1]]
+            planes.append((fine * top).astype(fmt.dtype))
+        yield VideoFrame(index, 100 + 7 * index * index, tuple(planes))

@@ -1,0 +1,224 @@
+"""The command: what it makes of a real file, what it refuses, what it says."""
+
+import dataclasses
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import av
+import imageio_ffmpeg
+import jax
+import numpy as np
+import pytest
+from enhancement_samples import Enlarger, plain, random_frames, small_model
+
+from supervegan_jax import enhance
+from supervegan_jax.enhancement import job as jobs
+from supervegan_jax.enhancement.compare import compared_format, compose
+from supervegan_jax.enhancement.job import Job, describe, enhance_video, summary
+from supervegan_jax.enhancement.options import RunOptions
+from supervegan_jax.enhancement.runner import EnhancedFrame, RunStats
+from supervegan_jax.video.encoding import EncodeOptions
+from supervegan_jax.video.frames import FrameFormat
+from supervegan_jax.video.truncation import BrokenStream
+from supervegan_jax.weights import save_model
+from supervegan_jax.weights.model_file import LoadedModel
+
+FRAMES = 13
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory) -> Path:
+    """13 frames at uneven times with sound."""
+    path = tmp_path_factory.mktemp("clip") / "uneven.mkv"
+    command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "lavfi", "-i"]
+    command += [f"testsrc2=size=64x48:rate=10,trim=end_frame={FRAMES},setpts=PTS+N*N*0.003/TB"]
+    command += ["-f", "lavfi", "-i", "sine=duration=2", "-c:v", "libx264", "-qp", "12"]
+    command += ["-fps_mode", "passthrough", "-enc_time_base", "1/1000"]
+    command += ["-pix_fmt", "yuv420p", "-c:a", "libopus", str(path)]
+    subprocess.run(command, check=True)
+    return path
+
+
+def job_of(clip: Path, output: Path | str, model: LoadedModel, **changes: object) -> Job:
+    options = RunOptions(devices=(jax.devices()[0],), tile=1000, batch_size=4)
+    encode = EncodeOptions(preset="ultrafast", crf=4, segment_frames=4)
+    return dataclasses.replace(Job(str(clip), str(output), model, options, encode), **changes)
+
+
+def pictures(path: Path) -> tuple[list[float], np.ndarray]:
+    """Times, and the stored samples [frames, 3 / 2 h, w], nothing converted."""
+    with av.open(str(path)) as container:
+        frames = list(container.decode(video=0))
+    return [frame.time for frame in frames], np.stack([frame.to_ndarray() for frame in frames])
+
+
+def test_a_file_is_enhanced_frame_by_frame(clip, tmp_path):
+    output = tmp_path / "out.mkv"
+    stats = enhance_video(job_of(clip, output, plain(Enlarger(scale=2))))
+    times, before = pictures(clip)
+    new_times, after = pictures(output)
+    assert new_times == pytest.approx(times, abs=2e-3)
+    assert stats.frames == FRAMES == len(after)
+    assert after.shape[1:] == (96 * 3 // 2, 128)
+    shrunk = after[:, :96].reshape(FRAMES, 48, 2, 64, 2).mean(axis=(2, 4))
+    assert np.abs(shrunk - before[:, :48]).mean() < 1
+    assert abs(after[:, 96:].mean() - before[:, 48:].mean()) < 0.5
+    with av.open(str(output)) as container:
+        assert len(container.streams.audio) == 1
+    line = summary(stats)
+    assert re.match(
+        r"13 frames in [\d.]+ s \([\d.]+ s of it compiling\); [\d.]+ frames/s end to end; "
+        r"[\d.]+ frames/s model only$",
+        line,
+    )
+
+
+def test_an_interrupted_job_ends_as_the_uninterrupted_one(clip, tmp_path, monkeypatch):
+    model = small_model(2)
+    whole, broken = tmp_path / "whole.mkv", tmp_path / "broken.mkv"
+    enhance_video(job_of(clip, whole, model))
+    original = jobs.enhance_frames
+
+    def failing(*args, **kwargs):
+        for count, frame in enumerate(original(*args, **kwargs)):
+            if count == 7:
+                raise KeyboardInterrupt
+            yield frame
+
+    monkeypatch.setattr(jobs, "enhance_frames", failing)
+    with pytest.raises(KeyboardInterrupt):
+        enhance_video(job_of(clip, broken, model))
+    assert not broken.exists()
+    monkeypatch.setattr(jobs, "enhance_frames", original)
+    stats = enhance_video(job_of(clip, broken, model))
+    assert stats.frames == FRAMES - 4
+    assert np.array_equal(pictures(whole)[1], pictures(broken)[1])
+    assert whole.read_bytes() == broken.read_bytes()
+
+
+def test_everything_readable_of_a_cut_off_file_is_kept(clip, tmp_path):
+    short = tmp_path / "short.mkv"
+    short.write_bytes(clip.read_bytes()[: clip.stat().st_size * 2 // 3])
+    output = tmp_path / "out.mkv"
+    with pytest.raises(BrokenStream, match=r"at \d+\.\d+ s"):
+        enhance_video(job_of(short, output, plain(Enlarger(scale=2))))
+    assert 3 < len(pictures(output)[1]) < FRAMES
+
+
+@pytest.mark.parametrize("layout", ["side-by-side", "split"])
+def test_comparing_shows_both_pictures(layout):
+    fmt = FrameFormat(24, 16, 10, "420")
+    (frame,) = random_frames(1, fmt, 1)
+    (other,) = random_frames(1, fmt, 2)
+    both = EnhancedFrame(0, 5, frame.planes, bicubic=other.planes)
+    out = compose(both, fmt, layout)
+    out.check(compared_format(fmt, layout))
+    assert (out.index, out.pts) == (0, 5)
+    for plane, ours, theirs in zip(out.planes, frame.planes, other.planes, strict=True):
+        width = ours.shape[1]
+        if layout == "side-by-side":
+            assert np.array_equal(plane, np.concatenate([theirs, ours], axis=1))
+        else:
+            assert np.array_equal(plane[:, : width // 2 - 2], theirs[:, : width // 2 - 2])
+            assert np.array_equal(plane[:, width // 2 + 2 :], ours[:, width // 2 + 2 :])
+    if layout == "split":
+        assert (out.planes[0][:, 10:14] == 940).all()
+        assert (out.planes[1][:, 5:7] == 512).all()
+
+
+def test_a_compared_file_has_the_enlargement_on_the_left(clip, tmp_path):
+    output = tmp_path / "both.mkv"
+    model = plain(Enlarger(scale=2, kind="bicubic"))
+    enhance_video(job_of(clip, output, model, compare="side-by-side", duration=0.5))
+    _, frames = pictures(output)
+    assert frames.shape[2] == 256
+    luma = frames[:, :96].astype(int)
+    left, right = luma[:, :, :128], luma[:, :, 128:]
+    assert np.abs(left - right).mean() < 1.5
+
+
+def test_the_command_from_outside(clip, tmp_path):
+    model = small_model(2)
+    fields = {
+        name: getattr(model.generator, name)
+        for name in model.generator.__dataclass_fields__
+        if name not in ("parent", "name", "dtype")
+    }
+    save_model(tmp_path / "tiny", {"name": "supervegan", **fields}, model.params, {}, "float32")
+    start = [sys.executable, "-m", "supervegan_jax.enhance"]
+    environment = {"JAX_PLATFORMS": "cpu", "PATH": "/usr/bin:/bin"}
+    output = tmp_path / "-out 'ü\".mp4"
+    command = [*start, str(clip), str(output), "--model", str(tmp_path / "tiny"), "--stage", "a"]
+    command += ["--batch-size", "2", "--duration", "0.6"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "frames/s model only" in done.stdout and done.stdout.count("\n") == 1
+    assert pictures(output)[1].shape[1:] == (144, 128)
+    again = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert again.returncode == 2
+    assert again.stderr.startswith("error: ") and again.stderr.count("\n") == 1
+    dry = subprocess.run(
+        [*command, "--dry-run", "--overwrite"], capture_output=True, text=True, env=environment
+    )
+    assert dry.returncode == 0
+    for text in ("tiny: 2x", "64x48 yuv420p", "128x96", "h264, crf 18", "opus", "MB a device"):
+        assert text in dry.stdout
+
+
+def test_describing_writes_nothing(clip, tmp_path):
+    lines = describe(job_of(clip, tmp_path / "x.mkv", small_model(4)))
+    assert any("256x192" in line for line in lines)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "INPUT and OUTPUT are needed; see --help"),
+        (["in.mp4"], "INPUT and OUTPUT are needed"),
+        (["a", "b", "c"], "unrecognized arguments: c"),
+        (["a", "b", "--strength", "much"], "argument --strength: invalid float value: 'much'"),
+        (["a", "b", "--strength", "2"], "strength 2.0; 0 to 1 is accepted"),
+        (["a", "b", "--stage", "c"], "stage 'c'; 'a' and 'b' are accepted"),
+        (["a", "b", "--dtype", "int8"], "dtype 'int8'; accepted are float32, bfloat16"),
+        (["a", "b", "--model", "nowhere"], "no model 'nowhere'"),
+        (["a", "b", "--tile", "0"], "tile 0; at least 1 is accepted"),
+    ],
+)
+def test_wrong_command_lines_are_one_line(arguments, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        enhance.main(arguments)
+
+
+def test_wrong_inputs_and_outputs_are_refused(clip, tmp_path):
+    model = plain(Enlarger(scale=2))
+    for source, output, message in [
+        (tmp_path / "none.mp4", tmp_path / "o.mkv", "no such file"),
+        (clip, tmp_path / "o.txt", "suffix must be one of"),
+        (clip, tmp_path / "none" / "o.mkv", "there is no folder"),
+        (clip, clip, "uneven.mkv"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            enhance_video(job_of(source, output, model))
+    with pytest.raises(ValueError, match="compare 'stacked'; accepted: side-by-side, split"):
+        enhance_video(job_of(clip, tmp_path / "o.mkv", model, compare="stacked"))
+    assert clip.stat().st_size > 1000
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_models_are_listed(capsys, tmp_path, monkeypatch):
+    model = small_model(2)
+    monkeypatch.setattr(
+        "supervegan_jax.weights.list_models",
+        lambda: {"tiny": {"generator": {"scale": model.scale}, "description": "made up"}},
+    )
+    enhance.main(["--list-models"])
+    assert capsys.readouterr().out == "tiny\t2x\tmade up\n"
+
+
+def test_the_summary_of_nothing():
+    stats = RunStats()
+    stats.end()
+    assert summary(stats).startswith("0 frames in 0.0 s")
