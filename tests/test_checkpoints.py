@@ -80,9 +80,7 @@ def test_another_model_is_refused_by_name_and_shape(tmp_path):
     checkpoints = Checkpoints(tmp_path)
     checkpoints.save(TREE, 1, {})
     wide = {**TREE, "params": {**TREE["params"], "b": jnp.zeros(5)}}
-    with pytest.raises(
-        CheckpointError, match=r"has shape \(4,\), this model's has \(5,"
-    ):
+    with pytest.raises(CheckpointError, match=r"has shape \(4,\), this model's has \(5,"):
         checkpoints.restore(wide)
     with pytest.raises(CheckpointError, match="it lacks 'more'"):
         checkpoints.restore({**TREE, "more": jnp.zeros(1)})
