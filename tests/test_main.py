@@ -67,13 +67,12 @@ def test_the_same_command_again_ends_with_the_same_scores(trained):
     assert json.loads((workdir / "summary.json").read_text())["rows"] == before
 
 
-def test_bfloat16_jit_and_the_memory_source_by_config(trained, tmp_path):
+def test_jit_accumulation_and_the_memory_source_by_config(trained, tmp_path):
     records = trained[0] / "data" / "records"
     done = tiny(
         tmp_path,
         f"--config.data.records={records}",
         "--config.data.source=memory",
-        "--config.compute_dtype=bfloat16",
         "--config.parallel=jit",
         "--config.data.batch_size=8",
         "--config.optimizer.accumulate=2",

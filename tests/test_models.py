@@ -1,3 +1,5 @@
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -57,8 +59,8 @@ def test_conv3d_equals_the_plain_3d_convolution(pad_time, stride):
 def test_output_sizes_for_even_and_odd_inputs(scale, size):
     module = SuperVegan(**SMALL | {"scale": scale})
     x = jnp.zeros((1, 5, *size, 3))
-    params = init_variables(module, jax.random.key(0), x)
-    outputs = module.apply(params, x)
+    params = jax.eval_shape(module.init, jax.random.key(0), x)
+    outputs = jax.eval_shape(module.apply, params, x)
     assert outputs["stage_a"].shape[1:3] == tuple(n * scale // 2 for n in size)
     assert outputs["stage_b"].shape[1:3] == tuple(n * scale for n in size)
 
@@ -70,7 +72,7 @@ def test_untrained_network_is_close_to_interpolation(scale):
     frame = np.stack([rows, columns, (rows + columns) / 2], axis=-1).astype(np.float32)
     x = jnp.broadcast_to(frame, (1, 5, 24, 24, 3))
     module = SuperVegan(**SMALL | {"scale": scale})
-    outputs = module.apply(init_variables(module, jax.random.key(1), x), x)
+    outputs = jax.jit(module.apply)(init_variables(module, jax.random.key(1), x), x)
     wanted = upsample_bicubic(x[:, 2], scale)
     inside = slice(4 * scale, -4 * scale)
     difference = (outputs["stage_b"] - wanted)[:, inside, inside]
@@ -82,9 +84,9 @@ def test_output_is_equation_2():
     module = SuperVegan(**SMALL)
     x = jnp.asarray(np.random.default_rng(0).random((1, 5, 8, 8, 3), np.float32))
     variables = init_variables(module, jax.random.key(0), x)
-    y = module.apply(variables, x)
+    y = jax.jit(module.apply)(variables, x)
     zeroed = jax.tree.map(jnp.zeros_like, variables["params"]["stage_b"])
-    plain = module.apply({"params": {**variables["params"], "stage_b": zeroed}}, x)
+    plain = jax.jit(module.apply)({"params": {**variables["params"], "stage_b": zeroed}}, x)
     np.testing.assert_allclose(plain["stage_b"], upsample_bicubic(y["stage_a"]), atol=1e-6)
     assert float(jnp.abs(y["stage_b"] - plain["stage_b"]).max()) > 1e-4
 
@@ -93,16 +95,16 @@ def test_stage_a_alone_computes_the_same_and_no_more():
     module = SuperVegan(**SMALL)
     x = jnp.asarray(np.random.default_rng(0).random((1, 5, 8, 8, 3), np.float32))
     variables = init_variables(module, jax.random.key(0), x)
-    alone = module.apply(variables, x, stage="a")
+    alone = jax.jit(partial(module.apply, stage="a"))(variables, x)
     assert set(alone) == {"stage_a"}
-    np.testing.assert_array_equal(alone["stage_a"], module.apply(variables, x)["stage_a"])
+    np.testing.assert_array_equal(alone["stage_a"], jax.jit(module.apply)(variables, x)["stage_a"])
 
 
 def test_every_parameter_takes_part():
     module = SuperVegan(**SMALL | {"scale": 2})
     x = jnp.asarray(np.random.default_rng(0).random((1, 5, 8, 8, 3), np.float32))
     variables = init_variables(module, jax.random.key(0), x)
-    gradient = jax.grad(lambda v: jnp.sum(module.apply(v, x)["stage_b"] ** 2))(variables)
+    gradient = jax.jit(jax.grad(lambda v: jnp.sum(module.apply(v, x)["stage_b"] ** 2)))(variables)
     for path, leaf in jax.tree_util.tree_leaves_with_path(gradient):
         assert bool(jnp.any(leaf != 0)), jax.tree_util.keystr(path)
 
@@ -115,8 +117,9 @@ def test_a_tile_with_enough_context_equals_the_whole(scale):
     variables = init_variables(module, jax.random.key(0), x)
     # Larger weights than at the start, so that far pixels would show.
     variables = jax.tree.map(lambda p: p * 1.5, variables)
-    whole = module.apply(variables, x)["stage_b"][:, :, : kept * scale]
-    tile = module.apply(variables, x[:, :, :, : kept + context])["stage_b"][:, :, : kept * scale]
+    apply = jax.jit(module.apply)
+    whole, tile = (apply(variables, part)["stage_b"] for part in (x, x[..., : kept + context, :]))
+    whole, tile = (y[:, :, : kept * scale] for y in (whole, tile))
     np.testing.assert_allclose(tile, whole, atol=1e-5)
 
 
@@ -125,8 +128,8 @@ def test_bfloat16_features_leave_float32_images_and_parameters():
     x = jnp.asarray(np.random.default_rng(0).random((1, 5, 8, 8, 3), np.float32))
     variables = init_variables(module, jax.random.key(0), x)
     assert {leaf.dtype for leaf in jax.tree.leaves(variables)} == {jnp.dtype("float32")}
-    y = module.apply(variables, x)
-    exact = SuperVegan(**SMALL).apply(variables, x)
+    y = jax.jit(module.apply)(variables, x)
+    exact = jax.jit(SuperVegan(**SMALL).apply)(variables, x)
     for name in y:
         assert y[name].dtype == jnp.float32
         np.testing.assert_allclose(y[name], exact[name], atol=0.02)
@@ -153,11 +156,11 @@ def test_discriminator_judges_each_image_by_itself():
     module = Discriminator(width=4)
     x = jnp.asarray(np.random.default_rng(0).random((3, 64, 48, 3), np.float32))
     variables = init_variables(module, jax.random.key(0), x)
-    together = module.apply(variables, x)
-    alone = jnp.concatenate([module.apply(variables, x[i : i + 1]) for i in range(3)])
+    together = jax.jit(module.apply)(variables, x)
+    alone = jnp.concatenate([jax.jit(module.apply)(variables, x[i : i + 1]) for i in range(3)])
     np.testing.assert_allclose(together, alone, atol=1e-5)
     with pytest.raises(ValueError, match="at least 32x32 pixels"):
-        module.apply(variables, x[:, :16])
+        jax.jit(module.apply)(variables, x[:, :16])
 
 
 def test_wrong_models_and_inputs_are_refused():

@@ -139,6 +139,8 @@ class Checkpoints:
         device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
         try:
             metadata = self._checkpointer.metadata(step)
+            if metadata.metadata is None:
+                raise ValueError("the description of its arrays is damaged")
             like = {
                 name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device)
                 for name, leaf in metadata.metadata.items()
