@@ -58,13 +58,11 @@ def train(config: ConfigDict, workdir: Path) -> None:
         scale=config.model.scale,
         metadata=metadata,
     )
-    rows = summary.summarize(evaluator, state.ema, clips, workdir)
+    rows, of_clips = summary.summarize(evaluator, state.ema, clips, workdir)
     kbps = sum(clip.measured_kbps for clip in clips) / len(clips)
     seconds = time.monotonic() - start
-    write_json(
-        workdir / "summary.json",
-        {"rows": rows, "input_kbps": round(kbps, 2), "seconds": round(seconds, 1)},
-    )
+    result = {"rows": rows, "input_kbps": round(kbps, 2), "seconds": round(seconds, 1)}
+    write_json(workdir / "summary.json", {**result, "clips": of_clips})
     print(summary.format_table(rows))
     print(f"input measured at {kbps:.0f} kbit/s; {seconds:.0f} s in all")
     print(f"look at {workdir / 'side_by_side.png'}; scores in {workdir / 'summary.json'}")

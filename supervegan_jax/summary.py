@@ -37,7 +37,7 @@ def frame_pictures(
 
 def summarize(
     evaluator: Evaluator, params: Any, clips: list[ValidationClip], workdir: Path
-) -> Scores:
+) -> tuple[Scores, dict[str, Scores]]:
     """Scores every held-out frame of every row, and draws the middle frame of the first clip.
 
     Args:
@@ -47,10 +47,12 @@ def summarize(
       workdir: gets `side_by_side.png`.
 
     Returns:
-      Mean {"psnr", "lpips"} for bicubic, h264, stage_a and stage_b.
+      Mean {"psnr", "lpips"} for bicubic, h264, stage_a and stage_b: over all frames, and for each
+      clip by its name and its input's bitrate.
     """
     params = jax.device_put(params)
     rows: list[Scores] = []
+    of_clips: dict[str, Scores] = {}
     for clip in clips:
         for index, window in enumerate(windows(clip)):
             pictures = frame_pictures(evaluator, params, clip, index, window)
@@ -58,7 +60,9 @@ def summarize(
                 draw_side_by_side(pictures, workdir / "side_by_side.png")
             reference = pictures.pop("reference")
             rows.append({name: evaluator.score(x, reference) for name, x in pictures.items()})
-    return mean_scores(rows)
+        name = f"{clip.name} at {clip.measured_kbps:.0f} kbit/s"
+        of_clips[name] = mean_scores(rows[-len(clip.hr) :])
+    return mean_scores(rows), of_clips
 
 
 def format_table(rows: Scores) -> str:

@@ -42,7 +42,8 @@ def trained(tmp_path_factory):
 def test_it_writes_summary_picture_metrics_and_checkpoints(trained):
     workdir, done = trained
     summary = json.loads((workdir / "summary.json").read_text())
-    assert set(summary) == {"rows", "input_kbps", "seconds"}
+    assert set(summary) == {"rows", "input_kbps", "seconds", "clips"}
+    assert list(summary["clips"].values()) == [summary["rows"]]  # there is one clip
     assert set(summary["rows"]) == {"bicubic", "h264", "stage_a", "stage_b"}
     for row in summary["rows"].values():
         assert 15 < row["psnr"] < 45

@@ -16,7 +16,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from supervegan_jax.data import augment
-from supervegan_jax.data.records import FRAMES, read_preparation
+from supervegan_jax.data.records import FRAMES, load_tensorflow, read_preparation
 
 # The second word of every random seed: one stream for the order, one for the augmentation.
 _ORDER, _AUGMENTATION = 0, 1
@@ -66,8 +66,7 @@ def record_batches(
     for name, value in (("batch_size", batch_size), ("patch_size", patch_size)):
         if value < 1:
             raise ValueError(f"{name} is {value}, must be at least 1")
-    # The model has the accelerator to itself; TensorFlow would reserve all of its memory.
-    tf.config.set_visible_devices([], "GPU")
+    load_tensorflow()
     preparation = read_preparation(records_dir)
     preparation.check(scale=scale, patch_size=patch_size)
     split, features = _open_split(preparation.directory)
