@@ -25,7 +25,7 @@ def get_config() -> ConfigDict:
     c.discriminator.width = 16
     c.perceptual.layers = ("relu2_2",)
     c.perceptual.crop_size = 96
-    c.phases = base.three_phases((1_000, 200, 900), adversarial=1e-4, perceptual=2e-3)
+    c.phases = base.three_phases((1_000, 200, 640), adversarial=1e-4, perceptual=2e-3)
     c.optimizer.learning_rate = 1e-3
     c.optimizer.final_learning_rate = 1e-4
     c.optimizer.warmup_steps = 50
