@@ -34,15 +34,29 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--list-models", action="store_true", help="print the shipped models")
     add("--stage", default="b", help="a restores, b also adds detail (default: b)")
     add("--strength", type=float, default=1.0, help="of the added detail, 0 to 1 (default: 1)")
-    add("--codec", help="h264, h265, vp9 or av1")
+    add("--codec", help="h264, h265, vp9 or av1 (default: what OUTPUT's suffix suits)")
     add("--crf", type=float, help="quality of the encode, less is better")
     add("--preset", help="the encoder's speed")
     add("--pix-fmt", help="ffmpeg's name of the stored samples (default: like the input)")
+    add(
+        "--drop",
+        type=int,
+        action="append",
+        default=[],
+        metavar="STREAM",
+        help="leave this stream of INPUT out, by its number; may be given several times",
+    )
     add("--start", type=float, metavar="SECONDS", help="begin there")
     add("--duration", type=float, metavar="SECONDS", help="end after so long")
     add("--compare", help="side-by-side or split: with the bicubic enlargement on the left")
     add("--tile", type=int, metavar="PIXELS", help="longest side of what is computed at once")
-    add("--batch-size", type=int, metavar="FRAMES", help="frames computed together")
+    add(
+        "--batch-size",
+        type=int,
+        metavar="FRAMES",
+        help="frames computed together (default: 4 on a CPU, 8 a GPU); from a pipe a frame goes "
+        "out when the next FRAMES + 1 have come in, at the latest",
+    )
     add("--dtype", help="of the features: float32 or bfloat16 (default: the device's best)")
     add("--overwrite", action="store_true", help="replace an existing output")
     add("--dry-run", action="store_true", help="only tell what would be done")
@@ -83,6 +97,7 @@ def main(arguments: list[str] | None = None) -> int | None:
         options.duration,
         options.compare,
         options.overwrite,
+        tuple(options.drop),
     )
     if options.dry_run:
         print("\n".join(describe(job)))

@@ -325,3 +325,20 @@ def test_the_cpu_computes_in_float32_unless_asked():
     assert resolve(RunOptions(dtype="bfloat16")).dtype == "bfloat16"
     assert resolve(RunOptions()).batch_size == 4 * len(jax.local_devices())
     assert run_options.memory_budget(ONE[0]) > 1 << 28
+
+
+@pytest.mark.parametrize(
+    ("code", "failure", "message"),
+    [
+        ("RESOURCE_EXHAUSTED", ValueError, "memory is too small; take a smaller --tile"),
+        ("INTERNAL", jax.errors.JaxRuntimeError, "INTERNAL: 5 bytes"),
+    ],
+)
+def test_too_little_memory_is_told(monkeypatch, code, failure, message):
+    def fail(engine, batch):
+        raise jax.errors.JaxRuntimeError(f"{code}: 5 bytes")
+
+    fmt = FrameFormat(8, 8)
+    monkeypatch.setattr("supervegan_jax.enhancement.runner.Engine.submit", fail)
+    with pytest.raises(failure, match=message):
+        list(enhance_frames(random_frames(6, fmt), fmt, plain(Enlarger()), RunOptions(tile=9)))

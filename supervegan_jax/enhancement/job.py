@@ -1,8 +1,10 @@
 """One video from its file to the enhanced one."""
 
 import dataclasses
+import errno
 import hashlib
 import sys
+import tempfile
 from contextlib import closing
 from pathlib import Path
 from typing import Any, TextIO
@@ -20,10 +22,13 @@ from supervegan_jax.enhancement.tiling import Tiling, estimate_memory
 from supervegan_jax.video import encoding as encoders
 from supervegan_jax.video import mux
 from supervegan_jax.video.encoding import EncodeOptions
-from supervegan_jax.video.sink import Sink, container_of, open_sink
+from supervegan_jax.video.sink import Sink, check_target, container_of, open_sink
 from supervegan_jax.video.source import Source, open_source
 from supervegan_jax.video.truncation import BrokenStream
 from supervegan_jax.weights.model_file import LoadedModel
+
+# What an output says that takes no more: a full disk, a quota, a limit, a reader that has gone.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EPIPE)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +43,7 @@ class Job:
       start, duration: the part of the video in seconds; None is all.
       compare: a layout of `compare.LAYOUTS`, or None.
       overwrite: whether an existing output may be replaced.
+      drop: numbers of the input's streams to leave out.
     """
 
     input: str
@@ -49,6 +55,7 @@ class Job:
     duration: float | None = None
     compare: str | None = None
     overwrite: bool = False
+    drop: tuple[int, ...] = ()
 
 
 def _fingerprint(params: Any) -> str:
@@ -76,6 +83,11 @@ def _identity(job: Job, options: RunOptions, tiling: Tiling) -> dict[str, Any]:
 def _prepare(job: Job) -> tuple[Source, RunOptions, Tiling]:
     options = resolve(dataclasses.replace(job.options, compare=job.compare is not None))
     source = open_source(job.input, job.start, job.duration)
+    if source.picture.interlaced:
+        raise ValueError(
+            f"{source.name}: its frames are interlaced, which would be enhanced into combs; "
+            "deinterlace it first (ffmpeg's filter bwdif; setfield=prog if only its tags are wrong)"
+        )
     return source, options, plan(job.model, source.format, options)
 
 
@@ -111,8 +123,10 @@ def describe(job: Job) -> list[str]:
             f"video    {chosen.codec}, crf {chosen.crf:g}, preset {chosen.preset}, {chosen.pix_fmt}"
         )
         info = source.info
-        kept = [] if info is None else [s for s in mux.copied_streams(info) if s != info.video]
+        kept = [] if info is None else list(mux.copied_streams(info, job.drop))
+        kept = [stream for stream in kept if info is None or stream != info.video]
         lines.append(f"copied   {', '.join(map(str, kept)) or 'no other streams'}")
+        lines += [f"note     {note}" for note in _try_output(job, source)]
     names = ", ".join(sorted({device.device_kind for device in devices}))
     lines.append(
         f"work     {options.batch_size} frames at a time on {len(devices)} x {names}, "
@@ -122,12 +136,26 @@ def describe(job: Job) -> list[str]:
     return lines
 
 
+def _try_output(job: Job, source: Source) -> tuple[str, ...]:
+    """Refuses what an output of this name would be refused for; gives back its notes."""
+    path = Path(job.output)
+    check_target(path, source, job.overwrite)
+    fmt = compared_format(source.format.scaled(job.model.scale), job.compare)
+    with tempfile.TemporaryDirectory() as folder:
+        trial = Path(folder, f"trial{path.suffix}")
+        with open_sink(
+            trial, source, job.model.scale, job.encode, frame_format=fmt, drop=job.drop
+        ) as sink:
+            return sink.notes
+
+
 def enhance_video(job: Job, *, messages: TextIO | None = None) -> RunStats:
     """Enhances a video.
 
     Args:
       job: what to do.
-      messages: gets the progress bar, if it is a terminal; stderr by default.
+      messages: gets what the output cannot keep, one line each, and the progress bar, if it is a
+        terminal; stderr by default.
 
     Returns:
       What it took.
@@ -137,6 +165,17 @@ def enhance_video(job: Job, *, messages: TextIO | None = None) -> RunStats:
       ValueError: the input, the output or the options are refused.
       OSError: a file cannot be read or written.
     """
+    try:
+        return _enhance(job, messages or sys.stderr)
+    except OSError as error:
+        if error.errno not in _NO_ROOM:
+            raise
+        name = "standard output" if job.output == "-" else job.output
+        kept = "" if job.output == "-" else "; the same command goes on with what is finished"
+        raise OSError(f"{name}: {error.strerror}{kept}") from error
+
+
+def _enhance(job: Job, messages: TextIO) -> RunStats:
     stats = RunStats()
     source, options, tiling = _prepare(job)
     out = source.format.scaled(job.model.scale)
@@ -148,14 +187,18 @@ def enhance_video(job: Job, *, messages: TextIO | None = None) -> RunStats:
         frame_format=compared_format(out, job.compare),
         overwrite=job.overwrite,
         job=_identity(job, options, tiling),
+        drop=job.drop,
     )
     broken = None
     with sink:
+        notes = [f"goes on after {sink.finished_frames} frames of an earlier run"] * sink.resumed
+        for note in [*notes, *sink.notes]:
+            print(f"note: {note}", file=messages)
         bar = tqdm(
             total=source.frame_count,
             initial=sink.finished_frames,
             unit="frame",
-            file=messages or sys.stderr,
+            file=messages,
             disable=None,
         )
         with bar:
@@ -166,7 +209,8 @@ def enhance_video(job: Job, *, messages: TextIO | None = None) -> RunStats:
         sink.close()
     stats.end()
     if broken is not None:
-        raise broken
+        where = "" if job.output == "-" else f"; what could be read is in {job.output}"
+        raise BrokenStream(f"{broken}{where}", broken.timestamp)
     return stats
 
 

@@ -12,6 +12,8 @@ from supervegan_jax.models.supervegan import FRAMES
 DTYPES: dict[str, Any] = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 # Frames enhanced together. More share more of the temporal reduction and cost memory and latency.
 _BATCH_SIZES = {"cpu": 4, "gpu": 8, "tpu": 8}
+# More share nothing more; the last batch of a clip is filled up to its size in memory.
+_LARGEST_BATCH = 1024
 # Share of a device's memory that the estimate may fill; compilers and other buffers need the rest.
 _DEVICE_SHARE, _HOST_SHARE = 0.6, 0.25
 
@@ -52,6 +54,8 @@ class RunOptions:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"{name} {value}; at least 1 is accepted")
+        if self.batch_size is not None and self.batch_size > _LARGEST_BATCH:
+            raise ValueError(f"batch_size {self.batch_size}; at most {_LARGEST_BATCH} is accepted")
 
 
 def resolve(options: RunOptions) -> RunOptions:

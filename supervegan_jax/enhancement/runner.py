@@ -1,5 +1,6 @@
 """Decoding, network and encoding at the same time, in constant memory, in order."""
 
+import contextlib
 import dataclasses
 import queue
 import threading
@@ -8,6 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
+import jax
 import numpy as np
 
 from supervegan_jax.enhancement.batches import Batch, gather
@@ -136,6 +138,19 @@ def _compute(engine: Engine, batches: _Channel, results: _Channel, options: RunO
         raise failure
 
 
+@contextlib.contextmanager
+def _memory_told() -> Iterator[None]:
+    """Says in the user's words that a device ran out of memory."""
+    try:
+        yield
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        raise ValueError(
+            "the device's memory is too small; take a smaller --tile or --batch-size"
+        ) from error
+
+
 def enhance_frames(
     frames: Iterable[VideoFrame],
     fmt: FrameFormat,
@@ -165,8 +180,8 @@ def enhance_frames(
       source. At most `read_ahead_frames(options)` source frames are held.
 
     Raises:
-      ValueError: the options do not fit the model or the frames, or the network gives values that
-        are not finite.
+      ValueError: the options do not fit the model, the frames or the memory, or the network gives
+        values that are not finite.
       Exception: what `frames` raised, after every frame it gave has been handed out.
     """
     options = resolve(options)
@@ -186,7 +201,8 @@ def enhance_frames(
                 close()
 
     def compute() -> None:
-        _compute(engine, batches, results, options)
+        with _memory_told():
+            _compute(engine, batches, results, options)
 
     threads = [_start("enhance-read", read, batches), _start("enhance-compute", compute, results)]
     try:

@@ -66,11 +66,11 @@ def cut_axis(size: int, tile: int, border: int) -> tuple[int, tuple[Cut, ...]]:
     """
     if tile >= size:
         return size, (Cut(0, 0, size),)
-    tile -= (tile - size) % 2
+    wanted, tile = tile, tile - (tile - size) % 2
     step = (tile - 2 * border) // 2 * 2
     if step < 2:
         raise ValueError(
-            f"tile {tile} is too small: this model needs {border} pixels on each side, "
+            f"tile {wanted} is too small: this model needs {border} pixels on each side, "
             f"so at least {2 * border + 4}"
         )
     starts = [*range(0, size - tile, step), size - tile]

@@ -34,6 +34,8 @@ def require_file(path: str | os.PathLike[str]) -> None:
         raise VideoError(f"{file} is a folder, not a video file")
     if not file.exists():
         raise VideoError(f"no such file: {file}")
+    if not file.is_file():
+        raise VideoError(f"{file} is a pipe or a device; - reads standard input")
     if file.stat().st_size == 0:
         raise VideoError(f"{file} is empty")
 

@@ -63,7 +63,7 @@ def _try_all(plan: Plan, settings: VideoSettings, video: Joined) -> None:
     advice = (
         f"{holder} can hold it"
         if holder
-        else "no container can hold all of it; leave that stream out"
+        else "no container can hold all of it; leave that stream out (--drop)"
     )
     if not misfits and _complaint(plan, video) is None:
         raise VideoError(f"{plan.container} cannot hold the rotation of the video; {advice}")

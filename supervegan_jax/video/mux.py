@@ -4,8 +4,11 @@ ffmpeg copies packets without touching their bytes; timestamps move, if at all, 
 """
 
 import dataclasses
+import errno
 import math
+import os
 import re
+import signal
 import subprocess
 from collections.abc import Sequence
 from fractions import Fraction
@@ -94,6 +97,7 @@ def mux(plan: Plan, video: Joined, destination: Path, extra: Sequence[str] = ())
 
     Raises:
       VideoError: ffmpeg failed.
+      OSError: the disk is full.
     """
     command = [ffmpeg.executable(), "-nostdin", "-hide_banner", "-v", "warning", "-y", "-copyts"]
     if plan.source is not None:
@@ -104,6 +108,10 @@ def mux(plan: Plan, video: Joined, destination: Path, extra: Sequence[str] = ())
     command += ["-f", CONTAINERS[plan.container][0], ffmpeg.url(destination)]
     done = subprocess.run(command, capture_output=True, check=False)
     said = done.stderr.decode(errors="replace")
+    if done.returncode == -signal.SIGXFSZ:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), os.fspath(destination))
+    if done.returncode and os.strerror(errno.ENOSPC) in said:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(destination))
     if done.returncode:
         raise VideoError(f"{destination.name}: {_cause(said)}")
     return said

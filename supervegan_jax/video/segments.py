@@ -5,6 +5,7 @@ before. Its file is the packets one after the other, then a JSON list of them, t
 that list in 8 bytes. It is written beside its name and renamed when it is on the disk.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -124,7 +125,8 @@ class SegmentWriter:
 
     def discard(self) -> None:
         """Removes the unfinished file."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # a full disk takes not even what is buffered
+            self._file.close()
         self._temporary.unlink(missing_ok=True)
 
 

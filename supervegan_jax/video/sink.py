@@ -121,7 +121,7 @@ class FileSink:
         self.path = path
         self.folder = path.with_name(f"{path.name}.partial")
         container = container_of(path)
-        _check_target(path, source, overwrite)
+        check_target(path, source, overwrite)
         settings = VideoSettings(
             encoding=encoders.resolve(options, fmt, container),
             format=fmt,
@@ -230,7 +230,8 @@ class FileSink:
                 shutil.rmtree(self.folder)
 
 
-def _check_target(path: Path, source: Source, overwrite: bool) -> None:
+def check_target(path: Path, source: Source, overwrite: bool) -> None:
+    """Raises `ValueError` unless an output may be made at `path`."""
     if not path.parent.is_dir():
         raise ValueError(f"output {path}: there is no folder {path.parent}")
     if path.is_dir():
@@ -261,7 +262,7 @@ def _check_pipe(source: Source, kept: Sequence[StreamInfo]) -> None:
         if others:
             raise ValueError(
                 f"standard input also holds {' and '.join(others)}, which cannot be copied from a "
-                "pipe; give a file, or leave it out"
+                "pipe; give a file, or leave it out (--drop)"
             )
 
 

@@ -27,6 +27,8 @@ from supervegan_jax.video.truncation import BrokenStream
 
 # Seeking lands this much before the wanted start; the frames in between are decoded and left out.
 SEEK_MARGIN_SECONDS: Final = 10
+# Some 30 years, within what every container's timestamps can say.
+LONGEST_SECONDS: Final = 1_000_000_000
 SEEKABLE: Final = ("mov", "matroska")
 # Elementary streams have no timestamps: their frames are counted at the rate they declare.
 WITHOUT_TIMESTAMPS: Final = ("h264", "hevc", "m4v", "mpegvideo", "vvc", "av1", "obu", "ivf_raw")
@@ -40,6 +42,7 @@ class Source(Protocol):
 
     Attributes:
       path: the file, None for standard input.
+      name: what errors call it.
       format: of the frames.
       time_base: seconds per unit of `VideoFrame.pts`.
       picture: how the frames are to be shown.
@@ -50,6 +53,7 @@ class Source(Protocol):
     """
 
     path: Path | None
+    name: str
     format: FrameFormat
     time_base: Fraction
     picture: Picture
@@ -83,12 +87,15 @@ def open_source(
 
     Raises:
       VideoError: missing, no video, nothing decodable, or samples of an unsupported kind.
-      ValueError: a negative start, or a duration that is not positive.
+      ValueError: a negative start, a duration that is not positive, or one without end.
     """
-    if start is not None and start < 0:
-        raise ValueError(f"start {start}: must be 0 or more seconds")
-    if duration is not None and duration <= 0:
-        raise ValueError(f"duration {duration}: must be more than 0 seconds")
+    # Written so that what is no number is refused too.
+    if start is not None and not 0 <= start <= LONGEST_SECONDS:
+        raise ValueError(f"start {start}: must be 0 or more seconds, {LONGEST_SECONDS} at most")
+    if duration is not None and not 0 < duration <= LONGEST_SECONDS:
+        raise ValueError(
+            f"duration {duration}: must be more than 0 seconds, {LONGEST_SECONDS} at most"
+        )
     span = (_seconds(start), _seconds(duration))
     if os.fspath(path) == "-":
         return _open_pipe(span)
@@ -242,10 +249,9 @@ class FileSource:
         if index == 0:
             raise VideoError(f"{self.name}: no frame lies in the selected time")
         if self._damage.first is not None:
-            at = self._damage.first
-            raise BrokenStream(
-                f"{self.name}: damaged at {float(at):.3f} s ({self._damage.count} places)", at
-            )
+            at, count = self._damage.first, self._damage.count
+            places = f"{count} place{'s' * (count > 1)}"
+            raise BrokenStream(f"{self.name}: damaged at {float(at):.3f} s ({places})", at)
 
     def _planes(self, frame: av.VideoFrame, pts: int) -> tuple[np.ndarray, ...]:
         try:
