@@ -3,8 +3,9 @@ r"""A SUPERVEGAN-4 for two CPU cores: 0.13 M parameters, most of its work on the
 python -m supervegan_jax.main --config configs/supervegan4_small.py \
     --config.data.records=RECORDS --workdir runs/supervegan4_small
 
-Measured with 2 shared CPU cores: 0.6 hours; first frames of 11 held-out clips at 109 to 1003 kbit/s:
-PSNR and LPIPS 29.65 dB, 0.320 (bicubic), 30.60 dB, 0.264 (stage A), 30.61 dB, 0.231 (stage B).
+Measured with 2 shared CPU cores: 0.6 hours; first frames of 11 held-out clips at 109 to 1003
+kbit/s: PSNR and LPIPS 29.65 dB, 0.320 (bicubic), 30.60 dB, 0.264 (stage A), 30.61 dB, 0.231
+(stage B).
 """
 
 from ml_collections import ConfigDict
