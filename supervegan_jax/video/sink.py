@@ -287,7 +287,7 @@ class Y4mSink:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        pass
+        """Leaves the pipe to whoever opened it."""
 
     def write(self, frame: VideoFrame) -> None:
         """Writes the next frame.
