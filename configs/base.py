@@ -57,13 +57,16 @@ def get_config() -> ConfigDict:
 
     # models.build_generator: the class and its fields.
     c.model = ConfigDict({"name": "supervegan", **_model_fields()})
-    c.discriminator = ConfigDict({"width": 64})  # features of its first layer; models.discriminator
+    # models.discriminator: features of its first layer; pixels of the random square it is shown of
+    # each patch, 0 is all.
+    c.discriminator = ConfigDict({"width": 64, "crop_size": 0})
 
     # losses.perceptual: L_P of Eq. 7.
     c.perceptual = ConfigDict()
     c.perceptual.network = "vgg16"  # vgg16 or vgg19
     c.perceptual.weights = ""  # torchvision or Keras file; "" is the installed VGG-16 (vgg16 only)
     c.perceptual.layers = ("conv5_3",)  # convN_M before its ReLU, reluN_M after
+    c.perceptual.unit_length = False  # scale each position's features before they are compared
     c.perceptual.crop_size = 0  # pixels of the square compared, at random; 0 is the whole patch
 
     # training.phases, in this order; a phase of 0 steps is skipped.

@@ -11,10 +11,11 @@ import numpy as np
 from flax import linen as nn
 from ml_collections import ConfigDict
 
-from supervegan_jax.losses.perceptual import perceptual_loss, random_crop_position
+from supervegan_jax.losses.perceptual import perceptual_loss
 from supervegan_jax.models import build_generator
 from supervegan_jax.models.discriminator import Discriminator
 from supervegan_jax.models.vgg import VGG
+from supervegan_jax.ops.crop import random_crop_position
 from supervegan_jax.pretrained.vgg_weights import load_vgg
 from supervegan_jax.training.loop import Batches
 from supervegan_jax.training.optimizers import make_optimizer, make_schedule
@@ -57,6 +58,7 @@ def build_system(config: ConfigDict, phases: tuple[Phase, ...]) -> System:
     return System(
         generator=build_model(config),
         discriminator=Discriminator(config.discriminator.width, dtype),
+        discriminator_crop=config.discriminator.crop_size,
         perceptual=build_perceptual(config, dtype),
         optimizer=make_optimizer(optimizer.b1, optimizer.b2, optimizer.max_gradient_norm),
         schedule=schedule(
@@ -89,6 +91,7 @@ def build_perceptual(config: ConfigDict, dtype: Any) -> PerceptualLoss:
             estimate,
             crop_size=crop_size,
             crop_position=position,
+            unit_length=fields.unit_length,
         )
 
     return distance

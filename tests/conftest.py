@@ -53,6 +53,7 @@ def make_system(phases: tuple[Phase, ...], **changes: object) -> System:
             inner_blocks=0,
         ),
         "discriminator": Discriminator(width=2),
+        "discriminator_crop": 0,
         "perceptual": lambda frozen, x, y, key: jax.numpy.mean(
             jax.numpy.square((x - y) @ frozen["kernel"])
         ),

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from supervegan_jax.losses.perceptual import crop, perceptual_loss, random_crop_position
+from supervegan_jax.losses.perceptual import perceptual_loss
 from supervegan_jax.models.vgg import VGG
+from supervegan_jax.ops.crop import crop, random_crop_position
 
 
 def two_features(images: jax.Array) -> dict[str, jax.Array]:
@@ -29,6 +30,20 @@ def test_hand_computed() -> None:
     # Means of squares: (1 + 4) / 12 over all, (2 * 1)^2 / 4 over red.
     loss = perceptual_loss(two_features, target, estimate)
     assert float(loss) == pytest.approx(5 / 12 + 4 / 4)
+
+
+def test_unit_length_by_hand() -> None:
+    target = jnp.zeros((1, 1, 2, 3)).at[0, 0, 0].set(jnp.array([0.0, 30.0, 40.0]))
+    estimate = jnp.zeros((1, 1, 2, 3)).at[0, 0, 0].set(jnp.array([300.0, 0.0, 400.0]))
+    # (0, 3, 4) and (3, 0, 4), each times sqrt(3) / 5: squares 3 * (9 + 9) / 25 over 6 values. Where
+    # both are 0 nothing is compared, and nothing is divided by 0.
+    loss, slope = jax.value_and_grad(
+        lambda x: perceptual_loss(lambda y: {"y": y}, target, x, unit_length=True)
+    )(estimate)
+    assert float(loss) == pytest.approx(3 * 18 / 25 / 6, rel=1e-5)
+    assert bool(jnp.isfinite(slope).all())
+    # Along the features themselves only their length changes.
+    assert float(jnp.vdot(slope, estimate)) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_only_the_estimate_gets_a_gradient() -> None:

@@ -9,6 +9,7 @@ import pytest
 from conftest import make_system, random_batch
 
 from supervegan_jax.losses.adversarial import discriminator_loss
+from supervegan_jax.models.discriminator import Discriminator
 from supervegan_jax.ops.color import to_float
 from supervegan_jax.ops.resize import downsample_bilinear
 from supervegan_jax.training.parallel import Parallel
@@ -90,6 +91,22 @@ def test_discriminator_learns_to_tell_the_blend_from_the_truth(system, state, st
     assert float(metrics["discriminator"]) == pytest.approx(float(expected), rel=1e-4)
     _, after = steps[2](new._replace(params=state.params), batch, frozen)
     assert float(after["discriminator"]) < float(expected)
+
+
+def test_discriminator_is_shown_one_square_of_both(phases, state, frozen):
+    shapes = []
+    judge = Discriminator(width=2).apply
+
+    class Watched:
+        def apply(self, variables, images):
+            shapes.append(images.shape[1:3])
+            return judge(variables, images)
+
+    watched = make_system(phases, discriminator_crop=32, discriminator=Watched())
+    start = state._replace(step=jnp.int32(7))
+    batch = random_batch(0)
+    jax.eval_shape(partial(train_step, system=watched, phase=phases[2]), start, batch, frozen)
+    assert set(shapes) == {(32, 32)}
 
 
 def test_a_phase_begins_without_the_moments_of_the_one_before(system, phases, state, steps, frozen):

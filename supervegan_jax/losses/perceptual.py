@@ -6,65 +6,11 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
+from supervegan_jax.ops.crop import Position, crop
+
 Features = Callable[[jax.Array], Mapping[str, jax.Array]]
-Position = tuple[int | jax.Array, int | jax.Array]
 
-
-def random_crop_position(
-    key: jax.Array, image_shape: tuple[int, ...], crop_size: int
-) -> tuple[jax.Array, jax.Array]:
-    """Draws the top-left corner of a square crop, uniform over all that fit.
-
-    Args:
-      key: a PRNG key.
-      image_shape: [b, h, w, c].
-      crop_size: side of the crop in pixels.
-
-    Returns:
-      (y, x), int32 scalars.
-
-    Raises:
-      ValueError: when the crop does not fit the image.
-    """
-    _, height, width, _ = image_shape
-    _check_crop(height, width, crop_size)
-    key_y, key_x = jax.random.split(key)
-    return (
-        jax.random.randint(key_y, (), 0, height - crop_size + 1),
-        jax.random.randint(key_x, (), 0, width - crop_size + 1),
-    )
-
-
-def crop(images: jax.Array, position: Position, crop_size: int) -> jax.Array:
-    """Cuts the same square out of every image of a batch.
-
-    Args:
-      images: [b, h, w, c].
-      position: (y, x) of the crop's top-left pixel; traced values beyond the last position that
-        fits are moved to it.
-      crop_size: side of the crop in pixels.
-
-    Returns:
-      [b, crop_size, crop_size, c].
-
-    Raises:
-      ValueError: when the crop does not fit the image or a Python position lies outside.
-    """
-    batch, height, width, channels = images.shape
-    _check_crop(height, width, crop_size)
-    for value, size in zip(position, (height, width), strict=True):
-        if isinstance(value, int) and not 0 <= value <= size - crop_size:
-            raise ValueError(f"crop position {value}; accepted: 0 to {size - crop_size}")
-    y, x = position
-    return lax.dynamic_slice(images, (0, y, x, 0), (batch, crop_size, crop_size, channels))
-
-
-def _check_crop(height: int, width: int, crop_size: int) -> None:
-    if not 0 < crop_size <= min(height, width):
-        raise ValueError(
-            f"crop_size {crop_size} in images of {width}x{height}; accepted: 1 to "
-            f"{min(height, width)}"
-        )
+_FAINTEST = 1e-3  # mean square of features; VGG's are of the order of 1
 
 
 def perceptual_loss(
@@ -74,11 +20,15 @@ def perceptual_loss(
     *,
     crop_size: int | None = None,
     crop_position: Position | None = None,
+    unit_length: bool = False,
 ) -> jax.Array:
     """L_P of Eq. 7: the mean squared difference of features, summed over the layers.
 
     The mean is over batch, positions and channels of each layer, in float32. Only the estimate
     gets a gradient.
+
+    With `unit_length` the features of each position are first scaled to a root mean square of 1
+    over their channels, so that every layer and every brightness weighs the same.
 
     Args:
       features: images [b, h, w, 3] -> layer name -> features, such as
@@ -87,6 +37,7 @@ def perceptual_loss(
       estimate: the model's output, of the same shape.
       crop_size: side in pixels of the square that alone is compared; None compares whole images.
       crop_position: (y, x) of that square, the same in both; see `random_crop_position`.
+      unit_length: scale each position's features.
 
     Returns:
       A float32 scalar.
@@ -106,8 +57,18 @@ def perceptual_loss(
     got = features(estimate)
     if wanted.keys() != got.keys() or not got:
         raise ValueError(f"features {sorted(got)} of the estimate, {sorted(wanted)} of the target")
+    prepare = _scale_to_unit_length if unit_length else _in_float32
     distances = [
-        jnp.mean(jnp.square(got[layer].astype(jnp.float32) - wanted[layer].astype(jnp.float32)))
-        for layer in sorted(got)
+        jnp.mean(jnp.square(prepare(got[layer]) - prepare(wanted[layer]))) for layer in sorted(got)
     ]
     return jnp.sum(jnp.stack(distances))
+
+
+def _in_float32(features: jax.Array) -> jax.Array:
+    return features.astype(jnp.float32)
+
+
+def _scale_to_unit_length(features: jax.Array) -> jax.Array:
+    x = features.astype(jnp.float32)
+    # Inside the root: at a position where nothing fires its slope would be infinite.
+    return x * lax.rsqrt(jnp.mean(jnp.square(x), axis=-1, keepdims=True) + _FAINTEST)

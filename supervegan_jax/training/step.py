@@ -9,6 +9,7 @@ import optax
 from supervegan_jax.losses.adversarial import discriminator_loss
 from supervegan_jax.losses.total import LossInputs, total_loss
 from supervegan_jax.ops.color import to_float
+from supervegan_jax.ops.crop import crop, random_crop_position
 from supervegan_jax.training.phases import Phase
 from supervegan_jax.training.state import Params, TrainState
 from supervegan_jax.training.system import System
@@ -23,10 +24,14 @@ def _gradients(
     """Gradients of both networks on one micro-batch, and the losses."""
     lr, hr = to_float(batch["lr"]), to_float(batch["hr"])
     alpha = phase.blend_alpha(state.step)
+    perceptual_key, crop_key = jax.random.split(key)
 
     def discriminate(params: Params, images: jax.Array) -> jax.Array:
         if system.discriminator is None:
             raise ValueError(f"phase {phase.name!r} is adversarial, but there is no discriminator")
+        if system.discriminator_crop:
+            size = system.discriminator_crop
+            images = crop(images, random_crop_position(crop_key, images.shape, size), size)
         return cast(jax.Array, system.discriminator.apply({"params": params}, images))
 
     def loss_of_generator(trained: Params) -> tuple[jax.Array, tuple[Metrics, jax.Array]]:
@@ -37,7 +42,7 @@ def _gradients(
             hr,
             alpha,
             discriminate=lambda images: discriminate(state.discriminator, images),
-            perceptual=lambda x, y: system.perceptual(frozen, x, y, key),
+            perceptual=lambda x, y: system.perceptual(frozen, x, y, perceptual_key),
         )
         total, terms = total_loss(inputs, dict(phase.weights))
         fake = inputs.estimate if phase.adversarial else hr

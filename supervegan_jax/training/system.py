@@ -20,6 +20,7 @@ class System:
     Attributes:
       generator: `apply({"params": p}, lr, stage=...)` gives the images by name.
       discriminator: images -> logits, or None.
+      discriminator_crop: side of the random square it is shown of each patch; 0 is all.
       perceptual: the perceptual distance, given its frozen parameters.
       optimizer: gradients -> direction; the learning rate is multiplied in by the step.
       schedule: global step -> learning rate.
@@ -31,6 +32,7 @@ class System:
 
     generator: nn.Module
     discriminator: nn.Module | None
+    discriminator_crop: int
     perceptual: PerceptualLoss
     optimizer: optax.GradientTransformation
     schedule: Schedule
