@@ -14,6 +14,18 @@ from supervegan_jax.ops.temporal import conv3d
 SMALL = {**uniform_widths(8), "trunk_blocks": 1, "filter_blocks": 1, "residual_blocks": 1}
 
 
+# What makes a layer cheaper, on a network of 32 features: by hand
+#   A0 3*9*16 + 16, A1 27*16*24 + 24 and 27*24*32 + 32, A2 6 * (9*32*32 + 32), A3 32*100 + 100,
+#   A4 9*32*12 + 12, B0 9*32*32 + 32, B2 9*32*64 + 64, 4 * (9*64*64 + 64) and 9*64*128 + 128,
+#   B3 9*64*32 + 32, B5 9*32*48 + 48.
+CHEAP = {
+    **{"input_taps": 1, "filter_kernel": 1, "detail_grid": 1},
+    **{"input_width": 16, "temporal_widths": (24, 32), "width": 32},
+    **{"detail_width": 32, "inner_width": 64},
+    **{"trunk_blocks": 3, "filter_blocks": 0, "residual_blocks": 0, "outer_blocks": 0},
+}
+
+
 def count(module, shape):
     variables = jax.eval_shape(module.init, jax.random.key(0), jnp.zeros(shape))
     return sum(leaf.size for leaf in jax.tree.leaves(variables))
@@ -28,6 +40,7 @@ def count(module, shape):
         (VARIANTS["fast_supervegan2"], 1_222_860),
         ({"scale": 4, **uniform_widths(16)}, 114_332),
         ({"scale": 4, **uniform_widths(32)}, 417_468),
+        ({"scale": 4, **CHEAP}, 375_512),
     ],
 )
 def test_parameter_counts(fields, parameters):
@@ -56,8 +69,9 @@ def test_conv3d_equals_the_plain_3d_convolution(pad_time, stride):
 
 @pytest.mark.parametrize("scale", [2, 4])
 @pytest.mark.parametrize("size", [(16, 16), (17, 19)])
-def test_output_sizes_for_even_and_odd_inputs(scale, size):
-    module = SuperVegan(**SMALL | {"scale": scale})
+@pytest.mark.parametrize("detail_grid", [2, 1])
+def test_output_sizes_for_even_and_odd_inputs(scale, size, detail_grid):
+    module = SuperVegan(**SMALL | {"scale": scale, "detail_grid": detail_grid})
     x = jnp.zeros((1, 5, *size, 3))
     params = jax.eval_shape(module.init, jax.random.key(0), x)
     outputs = jax.eval_shape(module.apply, params, x)
@@ -171,6 +185,9 @@ def test_wrong_models_and_inputs_are_refused():
     x = jnp.zeros((1, 5, 8, 8, 3))
     with pytest.raises(ValueError, match="scale is 3"):
         SuperVegan(**SMALL | {"scale": 3}).init(jax.random.key(0), x)
+    for field in ("input_taps", "filter_kernel", "detail_grid"):
+        with pytest.raises(ValueError, match=f"{field} is 5"):
+            SuperVegan(**SMALL | {field: 5}).init(jax.random.key(0), x)
     with pytest.raises(ValueError, match="the two must be equal"):
         SuperVegan(**SMALL | {"width": 12}).init(jax.random.key(0), x)
     with pytest.raises(ValueError, match=r"\[b, 5, h, w, 3\] is needed"):

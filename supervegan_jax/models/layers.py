@@ -21,14 +21,15 @@ def lrelu(x: jax.Array) -> jax.Array:
 
 
 class Conv(nn.Module):
-    """3x3 convolution with bias: [b, h, w, c] -> [b, h', w', features].
+    """Convolution with bias, 3x3 unless said: [b, h, w, c] -> [b, h', w', features].
 
-    The zero padding is symmetric (1 on each side), so a stride of 2 halves an even side. "SAME" of
-    `nn.Conv` would pad only one side then and shift the features by half a pixel.
+    The zero padding is symmetric (1 on each side of 3x3), so a stride of 2 halves an even side.
+    "SAME" of `nn.Conv` would pad only one side then and shift the features by half a pixel.
     """
 
     features: int
     stride: int = 1
+    kernel_size: int = 3
     kernel_init: Any = KERNEL_INIT
     bias_init: Any = nn.initializers.zeros_init()
     dtype: Any = jnp.float32
@@ -38,9 +39,9 @@ class Conv(nn.Module):
         """Convolves [b, h, w, c]."""
         return nn.Conv(
             self.features,
-            (3, 3),
+            (self.kernel_size, self.kernel_size),
             strides=(self.stride, self.stride),
-            padding=((1, 1), (1, 1)),
+            padding=self.kernel_size // 2,
             kernel_init=self.kernel_init,
             bias_init=self.bias_init,
             dtype=self.dtype,
@@ -49,17 +50,18 @@ class Conv(nn.Module):
 
 
 class Conv3D(nn.Module):
-    """3x3x3 convolution with bias over [b, t, h, w, c], computed by `ops.temporal.conv3d`."""
+    """`taps` x3x3 convolution with bias over [b, t, h, w, c], computed by `ops.temporal.conv3d`."""
 
     features: int
     pad_time: bool
     spatial_stride: int = 1
+    taps: int = 3
     dtype: Any = jnp.float32
 
     @nn.compact
     def _weights(self, channels: int) -> tuple[jax.Array, jax.Array]:
         init = nn.initializers.he_normal(in_axis=(0, 1, 2, 3))
-        kernel = self.param("kernel", init, (3, 3, 3, channels, self.features))
+        kernel = self.param("kernel", init, (self.taps, 3, 3, channels, self.features))
         bias = self.param("bias", nn.initializers.zeros_init(), (self.features,))
         return kernel, bias
 
