@@ -1,6 +1,7 @@
 """A stand-in for enhancement (each sample repeated), and what ffmpeg itself says about a file."""
 
 import dataclasses
+import hashlib
 import re
 from fractions import Fraction
 from pathlib import Path
@@ -8,14 +9,15 @@ from pathlib import Path
 import numpy as np
 from video_samples import ffmpeg
 
-from supervegan_jax.video.encoding import EncodeOptions
-from supervegan_jax.video.frames import FrameFormat, VideoFrame
-from supervegan_jax.video.sink import open_sink
-from supervegan_jax.video.source import open_source
-from supervegan_jax.video.truncation import BrokenStream
+from supervegan_jax.video_input.frames import FrameFormat, VideoFrame
+from supervegan_jax.video_input.source import open_source
+from supervegan_jax.video_input.truncation import BrokenStream
+from supervegan_jax.video_output.encoding import EncodeOptions
+from supervegan_jax.video_output.sink import open_sink
 
 PICTURE = "testsrc2=size=64x48:rate=25,noise=alls=6:allf=t:all_seed=1,format=yuv420p"
 SOUND = "sine=frequency=440:sample_rate=48000"
+X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-g", "12")
 FAST = EncodeOptions(preset="ultrafast", segment_frames=10, threads=2)
 # Frames whose distances vary from 12 to 40 ticks of 1/600 s, the first one not at 0.
 VARIABLE = "settb=1/600,setpts=50+N*24+4*mod(N*N\\,5)"
@@ -35,10 +37,11 @@ def enhance(
     scale: int = 2,
     start=None,
     duration=None,
+    raw=None,
     **more,
 ) -> BrokenStream | None:
     """Runs a whole file through source and sink; gives back the failure in mid-stream, if any."""
-    source = open_source(path, start, duration)
+    source = open_source(path, start, duration, raw)
     fmt = source.format.scaled(scale)
     broken = None
     with open_sink(output, source, scale, options, **more) as sink:
@@ -103,3 +106,8 @@ def description(path) -> str:
 
     command = [executable(), "-hide_banner", "-v", "verbose", "-i", f"file:{path}"]
     return subprocess.run(command, capture_output=True, check=False).stderr.decode()
+
+
+def checksum(path: Path) -> str:
+    """Of a file's bytes."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()

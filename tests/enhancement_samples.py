@@ -10,7 +10,7 @@ from flax import linen as nn
 from supervegan_jax.models import init_variables
 from supervegan_jax.models.supervegan import SuperVegan
 from supervegan_jax.ops.resize import upsample_bicubic, upsample_nearest
-from supervegan_jax.video.frames import FrameFormat, VideoFrame
+from supervegan_jax.video_input.frames import FrameFormat, VideoFrame
 from supervegan_jax.weights.model_file import LoadedModel
 
 SMALL = {
@@ -37,10 +37,10 @@ def randomized(generator: SuperVegan, seed: int = 0, size: float = 0.05) -> Load
     return LoadedModel(generator, params, generator.scale, {"name": "random"})
 
 
-def small_model(scale: int = 4, seed: int = 0) -> LoadedModel:
-    """A SUPERVEGAN of a few thousand parameters with a layer of every kind."""
+def small_model(scale: int = 4, seed: int = 0, **fields: int) -> LoadedModel:
+    """A SUPERVEGAN of a few thousand parameters with a layer of every kind, and other fields."""
     fewest = {"filter_blocks": 0, "residual_blocks": 0, "outer_blocks": 0, "inner_blocks": 0}
-    return randomized(SuperVegan(scale=scale, **{**SMALL, **fewest}), seed)
+    return randomized(SuperVegan(scale=scale, **{**SMALL, **fewest, **fields}), seed)
 
 
 class Enlarger(nn.Module):
@@ -50,7 +50,9 @@ class Enlarger(nn.Module):
     kind: str = "nearest"
     dtype: object = jnp.float32
 
-    def enhance(self, frames: jax.Array, stage: str, strength: float) -> jax.Array:
+    def enhance(
+        self, frames: jax.Array, stage: str, strength: float, one_by_one: bool
+    ) -> jax.Array:
         enlarge = upsample_nearest if self.kind == "nearest" else upsample_bicubic
         return enlarge(frames[2:-2], self.scale)
 
@@ -61,7 +63,9 @@ class WindowDigits(nn.Module):
     scale: int = 2
     dtype: object = jnp.float32
 
-    def enhance(self, frames: jax.Array, stage: str, strength: float) -> jax.Array:
+    def enhance(
+        self, frames: jax.Array, stage: str, strength: float, one_by_one: bool
+    ) -> jax.Array:
         count = frames.shape[0] - 4
         picture = jnp.zeros((count, 2, 10, 3))
         for place in range(5):

@@ -14,7 +14,7 @@ from supervegan_jax.enhancement.options import RunOptions
 from supervegan_jax.enhancement.runner import enhance_frames
 from supervegan_jax.ops.chroma import SITES, downsample_chroma, upsample_chroma
 from supervegan_jax.ops.color import planes_to_rgb, rgb_to_planes, to_float, to_uint8
-from supervegan_jax.video.frames import FrameFormat, VideoFrame
+from supervegan_jax.video_input.frames import FrameFormat, VideoFrame
 
 SWSCALE_NAMES = {"bt709": "bt709", "smpte170m": "smpte170m", "bt2020nc": "bt2020"}
 POSITIONS = {"left": (0, 128), "center": (128, 128), "topleft": (0, 0)}

@@ -19,9 +19,9 @@ from supervegan_jax.enhancement.compare import compared_format, compose
 from supervegan_jax.enhancement.job import Job, describe, enhance_video, summary
 from supervegan_jax.enhancement.options import RunOptions
 from supervegan_jax.enhancement.runner import EnhancedFrame, RunStats
-from supervegan_jax.video.encoding import EncodeOptions
-from supervegan_jax.video.frames import FrameFormat
-from supervegan_jax.video.truncation import BrokenStream
+from supervegan_jax.video_input.frames import FrameFormat
+from supervegan_jax.video_input.truncation import BrokenStream
+from supervegan_jax.video_output.encoding import CODECS, EncodeOptions
 from supervegan_jax.weights import save_model
 from supervegan_jax.weights.model_file import LoadedModel
 
@@ -163,7 +163,14 @@ def test_the_command_from_outside(clip, tmp_path):
         [*command, "--dry-run", "--overwrite"], capture_output=True, text=True, env=environment
     )
     assert dry.returncode == 0
-    for text in ("tiny: 2x", "64x48 yuv420p", "128x96", "h264, crf 18", "opus", "MB a device"):
+    for text in (
+        "tiny: 2x",
+        "64x48 yuv420p",
+        "128x96",
+        "h264, crf 17, preset veryfast",
+        "opus",
+        "MB a device",
+    ):
         assert text in dry.stdout
 
 
@@ -216,6 +223,15 @@ def test_models_are_listed(capsys, tmp_path, monkeypatch):
     )
     enhance.main(["--list-models"])
     assert capsys.readouterr().out == "tiny\t2x\tmade up\n"
+
+
+def test_the_help_tells_the_defaults(capsys):
+    with pytest.raises(SystemExit):
+        enhance.main(["--help"])
+    said = " ".join(capsys.readouterr().out.split()).replace(" for ", " ")
+    for name, codec in CODECS.items():
+        assert f"{codec.preset} {name}" in said
+        assert f"{codec.crf} {name}" in said
 
 
 def test_the_summary_of_nothing():

@@ -8,14 +8,13 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from enhance_samples import FAST, PICTURE, enhance, frame_times, make, packets, planes
+from enhance_samples import FAST, PICTURE, X264, enhance, frame_times, make, packets, planes
 from video_samples import ffmpeg
 
-from supervegan_jax.video.sink import open_sink
-from supervegan_jax.video.source import open_source
-from supervegan_jax.video.truncation import BrokenStream
+from supervegan_jax.video_input.source import open_source
+from supervegan_jax.video_input.truncation import BrokenStream
+from supervegan_jax.video_output.sink import open_sink
 
-X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-g", "12")
 PASS = ("-fps_mode", "passthrough")
 NAMES = [
     "-dash first.mp4",
@@ -167,7 +166,8 @@ PASS_ON = """
 import sys
 sys.path.insert(0, sys.argv[1])
 from enhance_samples import FAST, enhance
-enhance("-", sys.argv[2], FAST, start=float(sys.argv[3]) or None)
+options = None if sys.argv[2] == "-" else FAST
+enhance("-", sys.argv[2], options, start=float(sys.argv[3]) or None)
 """
 
 
@@ -250,3 +250,22 @@ def test_frames_must_come_in_order(tmp_path):
             planes16 = tuple(plane.astype(np.uint16) for plane in second.planes)
             sink.write(type(second)(1, second.pts, planes16))
     assert [path.name for path in tmp_path.iterdir()] == ["a.mkv"]
+
+
+def test_fields_that_come_later_are_refused_at_first_and_told_of_after_much_work(tmp_path):
+    fields = ("-vf", "tinterlace=4", *X264, "-x264opts", "tff=1")
+    late = make(tmp_path / "fields.h264", *fields, frames=6).read_bytes()
+    for whole, message in ((5, "interlaced from 0.200 s on"), (130, None)):
+        first = make(tmp_path / f"{whole}.h264", *X264, frames=whole).read_bytes()
+        (tmp_path / "a.h264").write_bytes(first + late)
+        source = open_source(tmp_path / "a.h264")
+        assert not source.picture.interlaced
+        if message:
+            with pytest.raises(ValueError, match=rf"a\.h264: its frames are {message}.*bwdif"):
+                list(source.frames())
+        else:
+            count = len(list(source.frames())) - whole
+            assert source.notes == [
+                f"{count} frames from 5.200 s on are marked as interlaced and were enhanced as "
+                "whole pictures"
+            ]

@@ -5,10 +5,10 @@ import pytest
 from enhance_samples import FAST, description, enhance, frame_times, make, planes
 from video_samples import ffmpeg
 
-from supervegan_jax.video.encoding import EncodeOptions
 from supervegan_jax.video.ffmpeg import VideoError
-from supervegan_jax.video.sink import open_sink
-from supervegan_jax.video.source import open_source
+from supervegan_jax.video_input.source import open_source
+from supervegan_jax.video_output.encoding import EncodeOptions
+from supervegan_jax.video_output.sink import open_sink
 
 X264 = ("-c:v", "libx264", "-preset", "ultrafast")
 LOSSLESS = EncodeOptions(crf=0, preset="ultrafast", segment_frames=10, threads=2)

@@ -8,6 +8,7 @@ from enhance_samples import (
     FAST,
     SOUND,
     VARIABLE,
+    X264,
     description,
     enhance,
     frame_times,
@@ -18,11 +19,10 @@ from enhance_samples import (
 )
 from video_samples import ffmpeg
 
-from supervegan_jax.video.encoding import EncodeOptions
-from supervegan_jax.video.sink import open_sink
-from supervegan_jax.video.source import open_source
+from supervegan_jax.video_input.source import open_source
+from supervegan_jax.video_output.encoding import EncodeOptions
+from supervegan_jax.video_output.sink import open_sink
 
-X264 = ("-c:v", "libx264", "-preset", "ultrafast", "-bf", "2", "-g", "12")
 PASS = ("-fps_mode", "passthrough", "-enc_time_base", "1/600")
 SUBTITLES = "1\n00:00:00,200 --> 00:00:00,500\nOne\n\n2\n00:00:00,600 --> 00:00:00,900\nTwo\n"
 CHAPTERS = """;FFMETADATA1

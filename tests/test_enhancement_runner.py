@@ -31,7 +31,7 @@ from supervegan_jax.enhancement.options import (
 from supervegan_jax.enhancement.runner import RunStats, enhance_frames
 from supervegan_jax.ops.color import planes_to_rgb, rgb_to_planes
 from supervegan_jax.ops.resize import upsample_bicubic
-from supervegan_jax.video.frames import FrameFormat, VideoFrame
+from supervegan_jax.video_input.frames import FrameFormat, VideoFrame
 
 ONE = (jax.devices()[0],)
 DIGITS = FrameFormat(5, 1, subsampling="gray", full_range=True)
@@ -267,8 +267,8 @@ def test_devices_split_a_batch_without_changing_it(scale):
 class Unstable(Enlarger):
     """Loses frame 3 (told by its brightness) in bfloat16."""
 
-    def enhance(self, frames, stage, strength):
-        y = super().enhance(frames, stage, strength)
+    def enhance(self, frames, stage, strength, one_by_one):
+        y = super().enhance(frames, stage, strength, one_by_one)
         mark = jnp.abs(y.mean(axis=(1, 2, 3), keepdims=True) - 3 / 255) < 0.4 / 255
         lost = mark if self.dtype == jnp.bfloat16 else jnp.zeros_like(mark)
         return jnp.where(lost, jnp.nan, y)
@@ -288,8 +288,8 @@ def test_a_frame_lost_in_half_precision_is_computed_again():
 class Hopeless(Enlarger):
     """No number ever."""
 
-    def enhance(self, frames, stage, strength):
-        return super().enhance(frames, stage, strength) * jnp.nan
+    def enhance(self, frames, stage, strength, one_by_one):
+        return super().enhance(frames, stage, strength, one_by_one) * jnp.nan
 
 
 @pytest.mark.parametrize("dtype", ["float32", "bfloat16"])

@@ -1,5 +1,7 @@
 """Inference on frames in a row against the network on separate windows."""
 
+from functools import partial
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -50,9 +52,11 @@ def test_enhance_equals_the_network_on_windows(scale, size):
     windows = jnp.stack([frames[i : i + 5] for i in range(5)])
     variables = {"params": model.params}
     expected = jax.jit(model.generator.apply)(variables, windows)["stage_b"]
-    found = jax.jit(lambda v, x: model.generator.apply(v, x, method="enhance"))(variables, frames)
-    assert found.shape == expected.shape == (5, scale * size[0], scale * size[1], 3)
-    np.testing.assert_allclose(found, expected, atol=2e-5)
+    for one_by_one in (False, True):
+        enhance = partial(model.generator.apply, one_by_one=one_by_one, method="enhance")
+        found = jax.jit(enhance)(variables, frames)
+        assert found.shape == expected.shape == (5, scale * size[0], scale * size[1], 3)
+        np.testing.assert_allclose(found, expected, atol=2e-5)
     for wrong, message in [(frames[:4], "needed"), (windows, "needed")]:
         with pytest.raises(ValueError, match=message):
             model.generator.apply(variables, wrong, method="enhance")

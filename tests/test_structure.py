@@ -15,9 +15,15 @@ HOMES = {
     "tensorflow_datasets": ("supervegan_jax/data/", "data_prep/"),
     "orbax": ("supervegan_jax/training/checkpoints.py",),
     "imageio_ffmpeg": ("supervegan_jax/video/",),
-    "av": ("supervegan_jax/video/",),
-    "subprocess": ("supervegan_jax/video/", "supervegan_jax/training/workdir.py"),
+    "av": ("supervegan_jax/video_input/", "supervegan_jax/video_output/"),
+    "subprocess": (
+        "supervegan_jax/video/",
+        "supervegan_jax/video_output/",
+        "supervegan_jax/training/workdir.py",
+    ),
 }
+# The rooms of video, each of which may use those before it.
+VIDEO = ("video", "video_input", "video_output")
 
 
 def imports(path: Path) -> set[str]:
@@ -58,6 +64,16 @@ def test_the_pure_rooms_import_only_one_another():
             if module.startswith("supervegan_jax."):
                 allowed = (*PURE, "training") if room == "training" else PURE
                 assert module.split(".")[1] in allowed, f"{name} imports {module}"
+
+
+def test_the_rooms_of_video_use_those_before_them_and_no_other():
+    for name, path in sources():
+        room = name.split("/")[1]
+        if room in VIDEO:
+            allowed = VIDEO[: VIDEO.index(room) + 1]
+            for module in imports(path):
+                if module.startswith("supervegan_jax."):
+                    assert module.split(".")[1] in allowed, f"{name} imports {module}"
 
 
 def test_pmap_only_in_parallel():

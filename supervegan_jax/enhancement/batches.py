@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from supervegan_jax.models.supervegan import FRAMES
-from supervegan_jax.video.frames import FrameFormat, VideoFrame
+from supervegan_jax.video_input.frames import FrameFormat, VideoFrame
 
 REACH = FRAMES // 2
 

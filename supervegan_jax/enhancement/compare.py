@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from supervegan_jax.enhancement.runner import EnhancedFrame
-from supervegan_jax.video.frames import FrameFormat, VideoFrame
+from supervegan_jax.video_input.frames import FrameFormat, VideoFrame
 
 LAYOUTS = ("side-by-side", "split")
 # Half the width of the line between the halves, in luma pixels; even, for the chroma.

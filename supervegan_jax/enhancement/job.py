@@ -19,12 +19,16 @@ from supervegan_jax.enhancement.options import DTYPES, RunOptions, context_start
 from supervegan_jax.enhancement.program import plan
 from supervegan_jax.enhancement.runner import RunStats, enhance_frames
 from supervegan_jax.enhancement.tiling import Tiling, estimate_memory
-from supervegan_jax.video import encoding as encoders
-from supervegan_jax.video import mux
-from supervegan_jax.video.encoding import EncodeOptions
-from supervegan_jax.video.sink import Sink, check_target, container_of, open_sink
-from supervegan_jax.video.source import Source, open_source
-from supervegan_jax.video.truncation import BrokenStream
+from supervegan_jax.video_input import media
+from supervegan_jax.video_input.frames import FrameFormat
+from supervegan_jax.video_input.samples import RawVideo
+from supervegan_jax.video_input.source import Source, open_source
+from supervegan_jax.video_input.truncation import BrokenStream
+from supervegan_jax.video_output import encoding as encoders
+from supervegan_jax.video_output import mux
+from supervegan_jax.video_output.encoding import EncodeOptions
+from supervegan_jax.video_output.pipe_sink import SAMPLE_FORMATS
+from supervegan_jax.video_output.sink import Sink, check_target, format_of, open_sink
 from supervegan_jax.weights.model_file import LoadedModel
 
 # What an output says that takes no more: a full disk, a quota, a limit, a reader that has gone.
@@ -44,6 +48,8 @@ class Job:
       compare: a layout of `compare.LAYOUTS`, or None.
       overwrite: whether an existing output may be replaced.
       drop: numbers of the input's streams to leave out.
+      raw: what the input's samples are, if it has no header that tells.
+      output_format: see `open_sink`; None tells it from the output's name.
     """
 
     input: str
@@ -56,6 +62,8 @@ class Job:
     compare: str | None = None
     overwrite: bool = False
     drop: tuple[int, ...] = ()
+    raw: RawVideo | None = None
+    output_format: str | None = None
 
 
 def _fingerprint(params: Any) -> str:
@@ -77,17 +85,15 @@ def _identity(job: Job, options: RunOptions, tiling: Tiling) -> dict[str, Any]:
         "devices": [device.device_kind for device in options.devices or ()],
         "tile": [tiling.height, tiling.width],
         "compare": job.compare,
+        "raw": None if job.raw is None else dataclasses.asdict(job.raw),
     }
 
 
 def _prepare(job: Job) -> tuple[Source, RunOptions, Tiling]:
     options = resolve(dataclasses.replace(job.options, compare=job.compare is not None))
-    source = open_source(job.input, job.start, job.duration)
+    source = open_source(job.input, job.start, job.duration, job.raw)
     if source.picture.interlaced:
-        raise ValueError(
-            f"{source.name}: its frames are interlaced, which would be enhanced into combs; "
-            "deinterlace it first (ffmpeg's filter bwdif; setfield=prog if only its tags are wrong)"
-        )
+        raise ValueError(media.interlaced(source.name))
     return source, options, plan(job.model, source.format, options)
 
 
@@ -115,18 +121,7 @@ def describe(job: Job) -> list[str]:
         f"{'unknown' if source.frame_count is None else source.frame_count} frames",
         f"output   {job.output}: {out.width}x{out.height} {out.pixel_format}",
     ]
-    if job.output == "-":
-        lines.append("video    Y4M; streams other than the video are left out")
-    else:
-        chosen = encoders.resolve(job.encode, out, container_of(Path(job.output)))
-        lines.append(
-            f"video    {chosen.codec}, crf {chosen.crf:g}, preset {chosen.preset}, {chosen.pix_fmt}"
-        )
-        info = source.info
-        kept = [] if info is None else list(mux.copied_streams(info, job.drop))
-        kept = [stream for stream in kept if info is None or stream != info.video]
-        lines.append(f"copied   {', '.join(map(str, kept)) or 'no other streams'}")
-        lines += [f"note     {note}" for note in _try_output(job, source)]
+    lines += _describe_output(job, source, out)
     names = ", ".join(sorted({device.device_kind for device in devices}))
     lines.append(
         f"work     {options.batch_size} frames at a time on {len(devices)} x {names}, "
@@ -136,17 +131,36 @@ def describe(job: Job) -> list[str]:
     return lines
 
 
-def _try_output(job: Job, source: Source) -> tuple[str, ...]:
-    """Refuses what an output of this name would be refused for; gives back its notes."""
-    path = Path(job.output)
-    check_target(path, source, job.overwrite)
-    fmt = compared_format(source.format.scaled(job.model.scale), job.compare)
+def _describe_output(job: Job, source: Source, out: FrameFormat) -> list[str]:
+    """The lines about the output's streams; refuses what `enhance_video` would refuse."""
+    kind = format_of(job.output, job.output_format)
+    if kind in SAMPLE_FORMATS:
+        lines = [f"video    {kind}; streams other than the video are left out"]
+    else:
+        chosen = encoders.resolve(job.encode, out, kind)
+        lines = [
+            f"video    {chosen.codec}, crf {chosen.crf:g}, preset {chosen.preset}, {chosen.pix_fmt}"
+        ]
+        info = source.info
+        kept = [] if info is None else list(mux.copied_streams(info, job.drop))
+        kept = [stream for stream in kept if info is None or stream != info.video]
+        lines.append(f"copied   {', '.join(map(str, kept)) or 'no other streams'}")
     with tempfile.TemporaryDirectory() as folder:
-        trial = Path(folder, f"trial{path.suffix}")
-        with open_sink(
-            trial, source, job.model.scale, job.encode, frame_format=fmt, drop=job.drop
-        ) as sink:
-            return sink.notes
+        path = Path(job.output)
+        trial = "-" if job.output == "-" else Path(folder, f"trial{path.suffix}")
+        if job.output != "-":
+            check_target(path, source, job.overwrite)
+        sink = open_sink(
+            trial,
+            source,
+            job.model.scale,
+            job.encode,
+            frame_format=out,
+            output_format=job.output_format,
+            drop=job.drop,
+        )
+        with sink:
+            return lines + [f"note     {note}" for note in sink.notes]
 
 
 def enhance_video(job: Job, *, messages: TextIO | None = None) -> RunStats:
@@ -162,6 +176,7 @@ def enhance_video(job: Job, *, messages: TextIO | None = None) -> RunStats:
 
     Raises:
       BrokenStream: the input is damaged or cut off; everything readable is in the output.
+      KeyboardInterrupt: it was interrupted; the message tells what of it is kept.
       ValueError: the input, the output or the options are refused.
       OSError: a file cannot be read or written.
     """
@@ -185,6 +200,7 @@ def _enhance(job: Job, messages: TextIO) -> RunStats:
         job.model.scale,
         job.encode,
         frame_format=compared_format(out, job.compare),
+        output_format=job.output_format,
         overwrite=job.overwrite,
         job=_identity(job, options, tiling),
         drop=job.drop,
@@ -194,24 +210,38 @@ def _enhance(job: Job, messages: TextIO) -> RunStats:
         notes = [f"goes on after {sink.finished_frames} frames of an earlier run"] * sink.resumed
         for note in [*notes, *sink.notes]:
             print(f"note: {note}", file=messages)
-        bar = tqdm(
-            total=source.frame_count,
-            initial=sink.finished_frames,
-            unit="frame",
-            file=messages,
-            disable=None,
-        )
-        with bar:
+        try:
             try:
-                _write_all(job, source, sink, options, stats, bar)
+                with _progress(source, sink, messages) as bar:
+                    _write_all(job, source, sink, options, stats, bar)
             except BrokenStream as error:
                 broken = error
-        sink.close()
+            sink.close()
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(_interrupted(source, sink)) from None
+        for note in source.notes:
+            print(f"note: {note}", file=messages)
     stats.end()
     if broken is not None:
         where = "" if job.output == "-" else f"; what could be read is in {job.output}"
         raise BrokenStream(f"{broken}{where}", broken.timestamp)
     return stats
+
+
+def _progress(source: Source, sink: Sink, messages: TextIO) -> Any:
+    return tqdm(
+        total=source.frame_count,
+        initial=sink.finished_frames,
+        unit="frame",
+        file=messages,
+        disable=None,
+    )
+
+
+def _interrupted(source: Source, sink: Sink) -> str:
+    if source.path is None or not sink.kept_frames:
+        return "interrupted; nothing of it is kept"
+    return f"interrupted; the same command goes on after the first {sink.kept_frames} frames"
 
 
 def _write_all(

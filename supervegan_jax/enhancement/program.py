@@ -13,7 +13,7 @@ from supervegan_jax.enhancement.options import DTYPES, RunOptions, memory_budget
 from supervegan_jax.enhancement.tiling import Cut, Tiling, choose_tile, margin, plan_tiles
 from supervegan_jax.ops.color import planes_to_rgb, rgb_to_planes
 from supervegan_jax.ops.resize import upsample_bicubic
-from supervegan_jax.video.frames import FrameFormat
+from supervegan_jax.video_input.frames import FrameFormat
 from supervegan_jax.weights.model_file import LoadedModel
 
 Planes = tuple[Any, ...]
@@ -36,11 +36,13 @@ class Result(NamedTuple):
 def make_program(model: LoadedModel, fmt: FrameFormat, options: RunOptions, dtype: str) -> Any:
     """The function (params, planes of n + 4 frames) -> Result of the n middle ones, jitted."""
     generator = model.generator.clone(dtype=DTYPES[dtype])
+    # A frame's features fit a CPU's caches, a batch's do not.
+    one_by_one = (options.devices or jax.local_devices())[0].platform == "cpu"
 
     def program(params: Any, planes: Planes) -> Result:
         rgb = planes_to_rgb(planes, fmt)
         y: Any = generator.apply(
-            {"params": params}, rgb, options.stage, options.strength, method="enhance"
+            {"params": params}, rgb, options.stage, options.strength, one_by_one, method="enhance"
         )
         finite = jnp.isfinite(y).all(axis=(1, 2, 3))
         bicubic: Planes = ()
@@ -69,7 +71,7 @@ def plan(model: LoadedModel, fmt: FrameFormat, options: RunOptions) -> Tiling:
         if devices[0].platform == "cpu":  # they share the machine's memory
             budget //= len(devices)
         tile = choose_tile(model.generator, options.stage, size, frames, itemsize, budget)
-    return plan_tiles(*size, tile, margin(model.generator, options.stage))
+    return plan_tiles(*size, tile, *margin(model.generator, options.stage))
 
 
 @dataclasses.dataclass

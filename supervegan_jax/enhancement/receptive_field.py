@@ -47,11 +47,12 @@ def _union(a: _Span, b: _Span) -> _Span:
 
 def _detail_span(model: SuperVegan, span: _Span) -> _Span:
     """Stage B: pixels of R_B -> stage A's feature grid."""
-    double = _conv(_conv(_half(span)), 2 * model.outer_blocks)  # residual, decoder blocks
-    joined = _conv(double)
+    fine = _half(span) if model.detail_grid == 2 else _half(_half(span))
+    fine = _conv(_conv(fine), 2 * model.outer_blocks)  # residual, decoder blocks
+    joined = _conv(fine)
     low = _conv(_half(joined), 1 + 2 * model.inner_blocks)  # inner_up, inner blocks
-    skip = _union(joined, _strided(low))
-    return _conv(_half(_conv(skip, 2 * model.outer_blocks)))  # encoder blocks, up
+    skip = _conv(_union(joined, _strided(low)), 2 * model.outer_blocks)  # encoder blocks
+    return _conv(_half(skip) if model.detail_grid == 2 else skip)  # up
 
 
 def _feature_span(model: SuperVegan, span: _Span) -> _Span:
@@ -83,7 +84,8 @@ def receptive_field(model: nn.Module, stage: str = "b") -> ReceptiveField:
     if not isinstance(model, SuperVegan):
         raise ValueError(f"the receptive field of {type(model).__name__} is not known; SuperVegan")
     before = after = 0
-    period = 4 if model.scale == 4 else 2 * model.scale  # outputs in a cell of the coarsest grid
+    alignment = 2 // model.detail_grid * (2 if model.scale == 2 else 1)
+    period = alignment * model.scale  # outputs in a cell of the coarsest grid
     for pixel in range(period):
         # Bicubic enlargement by 2 reads two pixels on one side and one more on the other.
         source = (2 * pixel - 1) // 4
@@ -94,4 +96,4 @@ def receptive_field(model: nn.Module, stage: str = "b") -> ReceptiveField:
         home = pixel // model.scale
         before = max(before, home - span[0])
         after = max(after, span[1] - home)
-    return ReceptiveField(before, after, 2 if model.scale == 2 else 1)
+    return ReceptiveField(before, after, alignment)

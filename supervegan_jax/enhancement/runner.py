@@ -15,7 +15,7 @@ import numpy as np
 from supervegan_jax.enhancement.batches import Batch, gather
 from supervegan_jax.enhancement.options import RunOptions, resolve
 from supervegan_jax.enhancement.program import Engine, Planes
-from supervegan_jax.video.frames import FrameFormat, VideoFrame
+from supervegan_jax.video_input.frames import FrameFormat, VideoFrame
 from supervegan_jax.weights.model_file import LoadedModel
 
 _POLL_SECONDS = 0.1

@@ -1,6 +1,7 @@
 """Cutting frames that are too large into tiles whose joined results show no seam."""
 
 import dataclasses
+import math
 
 from flax import linen as nn
 
@@ -38,40 +39,43 @@ class Tiling:
         return len(self.rows) * len(self.columns)
 
 
-def margin(model: nn.Module, stage: str) -> int:
-    """Input pixels a tile needs around its kept part: the model's receptive field and chroma's.
+def margin(model: nn.Module, stage: str) -> tuple[int, int]:
+    """Input pixels a tile needs around its kept part, and those that tiles start at multiples of.
 
-    Chroma is interpolated before the network and filtered behind it. The margin is even, since
-    tiles start on even pixels: there the chroma samples and the grids of the strided layers begin.
+    The first is the model's receptive field and chroma's, which is interpolated before the network
+    and filtered behind it; the second is where the chroma samples and the grids of the strided
+    layers begin. The first is a multiple of the second.
     """
     field = receptive_field(model, stage)
+    alignment = math.lcm(2, field.alignment)
     pixels = max(field.before, field.after) + chroma.REACH + 1
-    return pixels + pixels % 2
+    return -(-pixels // alignment) * alignment, alignment
 
 
-def cut_axis(size: int, tile: int, border: int) -> tuple[int, tuple[Cut, ...]]:
+def cut_axis(size: int, tile: int, border: int, alignment: int = 2) -> tuple[int, tuple[Cut, ...]]:
     """Cuts `size` pixels into tiles of one length.
 
     Args:
       size: of the frame.
       tile: the longest tile wanted.
-      border: pixels (even) to throw away at an end that is not the frame's.
+      border: pixels to throw away at an end that is not the frame's, a multiple of `alignment`.
+      alignment: tiles start at multiples of it.
 
     Returns:
-      The length of every tile, as even or odd as `size` so that all can start on even pixels, and
-      the cuts.
+      The length of every tile, which leaves the remainder of `size` modulo `alignment` so that the
+      last one is aligned too, and the cuts.
 
     Raises:
       ValueError: the tile is too small to keep anything.
     """
     if tile >= size:
         return size, (Cut(0, 0, size),)
-    wanted, tile = tile, tile - (tile - size) % 2
-    step = (tile - 2 * border) // 2 * 2
-    if step < 2:
+    wanted, tile = tile, tile - (tile - size) % alignment
+    step = (tile - 2 * border) // alignment * alignment
+    if step < alignment:
         raise ValueError(
             f"tile {wanted} is too small: this model needs {border} pixels on each side, "
-            f"so at least {2 * border + 4}"
+            f"so at least {2 * (border + alignment)}"
         )
     starts = [*range(0, size - tile, step), size - tile]
     edges = [0, *(start + border for start in starts[1:]), size]
@@ -79,14 +83,14 @@ def cut_axis(size: int, tile: int, border: int) -> tuple[int, tuple[Cut, ...]]:
     return tile, tuple(Cut(*cut) for cut in cuts)
 
 
-def plan_tiles(height: int, width: int, tile: int, border: int) -> Tiling:
-    """Tiles of at most `tile` x `tile` input pixels.
+def plan_tiles(height: int, width: int, tile: int, border: int, alignment: int = 2) -> Tiling:
+    """Tiles of at most `tile` x `tile` input pixels; see `cut_axis`.
 
     Raises:
       ValueError: the tile is too small to keep anything.
     """
-    tile_height, rows = cut_axis(height, tile, border)
-    tile_width, columns = cut_axis(width, tile, border)
+    tile_height, rows = cut_axis(height, tile, border, alignment)
+    tile_width, columns = cut_axis(width, tile, border, alignment)
     return Tiling(tile_height, tile_width, rows, columns)
 
 
@@ -110,7 +114,8 @@ def estimate_memory(
     # parts follow one another, so the largest of them counts.
     reduction = 8 * max(model.input_width, *model.temporal_widths) * itemsize
     body = 4 * model.width * itemsize + 2 * 100 * 4
-    detail = 4 * 4 * model.detail_width * itemsize if stage == "b" else 0
+    # Two inputs and two outputs of a layer on stage B's grid, and what enters or leaves its U-Net.
+    detail = 4 * model.detail_grid**2 * model.detail_width * itemsize if stage == "b" else 0
     images = 16 * 3 * 4 * 3
     return cells * (max(reduction, body, detail) + images)
 
@@ -132,7 +137,7 @@ def choose_tile(
       ValueError: even the smallest tile does not fit.
     """
     height, width = size
-    border = margin(model, stage)
+    border, _ = margin(model, stage)
     tile, smallest = max(size), 2 * border + 16
     while True:
         shape = min(tile, height), min(tile, width)

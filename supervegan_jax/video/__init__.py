@@ -1,1 +1,1 @@
-"""Reading and writing video files; the only room that runs ffmpeg."""
+"""Clips as arrays, for training and measuring: probed, read and encoded with ffmpeg."""

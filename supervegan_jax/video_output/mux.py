@@ -18,10 +18,10 @@ from typing import Final
 import av
 
 from supervegan_jax.video import ffmpeg
-from supervegan_jax.video.encoding import CONTAINERS
 from supervegan_jax.video.ffmpeg import VideoError
-from supervegan_jax.video.media import MediaInfo, StreamInfo
-from supervegan_jax.video.segments import Joined
+from supervegan_jax.video_input.media import MediaInfo, StreamInfo
+from supervegan_jax.video_output.encoding import CONTAINERS
+from supervegan_jax.video_output.segments import Joined
 
 # Tags that count the bytes of a stream that is no longer the same, or name its old encoder.
 STALE_TAGS: Final = re.compile(r"BPS|NUMBER_OF_BYTES|_STATISTICS_.*|encoder", re.IGNORECASE)
@@ -51,6 +51,7 @@ class Plan:
       kept: the streams to copy, and the video, in the order of the source.
       start, end: the selection in seconds on the source's clock, None for no bound.
       rate: nominal frames per second.
+      piped: whether the output is a pipe, in which nothing can be mended at the end.
     """
 
     source: Path | None
@@ -60,6 +61,7 @@ class Plan:
     start: Fraction | None = None
     end: Fraction | None = None
     rate: Fraction | None = None
+    piped: bool = False
 
     @property
     def trimmed(self) -> bool:
@@ -99,30 +101,46 @@ def mux(plan: Plan, video: Joined, destination: Path, extra: Sequence[str] = ())
       VideoError: ffmpeg failed.
       OSError: the disk is full.
     """
-    command = [ffmpeg.executable(), "-nostdin", "-hide_banner", "-v", "warning", "-y", "-copyts"]
-    if plan.source is not None:
-        command += [*extra, "-i", ffmpeg.url(plan.source)]
-    command += ["-i", ffmpeg.url(video.path)]
-    command += _arguments(plan, video, destination.parent)
-    command += _muxer_options(plan, video)
-    command += ["-f", CONTAINERS[plan.container][0], ffmpeg.url(destination)]
-    done = subprocess.run(command, capture_output=True, check=False)
+    words = command(plan, video, destination.parent, ["-i", ffmpeg.url(video.path)], extra)
+    words += ["-f", CONTAINERS[plan.container][0], ffmpeg.url(destination)]
+    done = subprocess.run(words, capture_output=True, check=False)
     said = done.stderr.decode(errors="replace")
-    if done.returncode == -signal.SIGXFSZ:
-        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), os.fspath(destination))
-    if done.returncode and os.strerror(errno.ENOSPC) in said:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), os.fspath(destination))
     if done.returncode:
-        raise VideoError(f"{destination.name}: {_cause(said)}")
+        raise failure(done.returncode, said, destination.name)
     return said
 
 
-def _cause(said: str) -> str:
-    """The line of ffmpeg's that names a cause: a warning may come before the error."""
+def command(
+    plan: Plan, video: Joined, folder: Path, video_input: Sequence[str], extra: Sequence[str] = ()
+) -> list[str]:
+    """ffmpeg's command line, all but the output itself.
+
+    Args:
+      plan: what goes into the output.
+      video: the encoded video.
+      folder: takes small files needed on the way.
+      video_input: the words that open it.
+      extra: more options for the source, such as a limit of time.
+    """
+    words = [ffmpeg.executable(), "-nostdin", "-hide_banner", "-v", "warning", "-y", "-copyts"]
+    if plan.source is not None:
+        words += [*extra, "-i", ffmpeg.url(plan.source)]
+    words += [*video_input, *_arguments(plan, video, folder)]
+    return words + _muxer_options(plan, video)
+
+
+def failure(code: int, said: str, name: str) -> Exception:
+    """The error behind ffmpeg's exit code and its words: the output's end, or one of the input."""
+    for number in (errno.ENOSPC, errno.EPIPE):
+        if os.strerror(number) in said:
+            return OSError(number, os.strerror(number), name)
+    if code == -signal.SIGXFSZ:
+        return OSError(errno.EFBIG, os.strerror(errno.EFBIG), name)
     lines = [
         line for line in said.splitlines() if re.search(r"(?i)could|not|error|inval|no sp", line)
     ]
-    return ffmpeg.first_complaint("\n".join(lines or [said]))
+    # A line that names a cause: a warning may come before the error.
+    return VideoError(f"{name}: {ffmpeg.first_complaint(chr(10).join(lines or [said]))}")
 
 
 def _muxer_options(plan: Plan, video: Joined) -> list[str]:
@@ -130,8 +148,11 @@ def _muxer_options(plan: Plan, video: Joined) -> list[str]:
     if plan.container in MP4_LIKE:
         # Edit lists count in the movie's ticks, and those would be milliseconds otherwise.
         options += ["-movie_timescale", str(video.timescale), "-write_tmcd", "auto"]
-        if plan.free_tags() and not plan.covers():
-            options += ["-movflags", "+use_metadata_tags"]
+        flags = ["use_metadata_tags"] * bool(plan.free_tags() and not plan.covers())
+        if plan.piped:
+            flags += ["frag_keyframe", "empty_moov", "delay_moov", "default_base_moof"]
+            options += ["-frag_duration", "1000000"]
+        options += ["-movflags", "+" + "+".join(flags)] if flags else []
     elif plan.container in ("ts", "m2ts"):
         options += ["-mpegts_copyts", "1", "-muxdelay", "0", "-muxpreload", "0"]
         options += ["-mpegts_m2ts_mode", "1"] if plan.container == "m2ts" else []
@@ -141,7 +162,7 @@ def _muxer_options(plan: Plan, video: Joined) -> list[str]:
 def _arguments(plan: Plan, video: Joined, folder: Path) -> list[str]:
     """Everything between the inputs and the muxer: streams, tags, chapters and filters."""
     if plan.info is None or plan.source is None:
-        return ["-map", "0:0", "-c", "copy", *_shift(video.first, video, 0)]
+        return ["-map", "0:0", "-c", "copy", *_shift(video.first - video.lead, video, 0)]
     shift = video.first if plan.trimmed else Fraction(0)
     arguments = ["-c", "copy", "-map_metadata", "0"]
     if plan.container not in MP4_LIKE:
@@ -158,7 +179,7 @@ def _arguments(plan: Plan, video: Joined, folder: Path) -> list[str]:
         arguments += [f"-disposition:{place}", "+".join(stream.dispositions) or "0"]
         arguments += _changed_tags(plan, stream, is_video, place)
         if is_video:
-            arguments += _shift(video.first - shift, video, place)
+            arguments += _shift(video.first - video.lead - shift, video, place)
             if video.codec == "h265" and plan.container in MP4_LIKE:
                 # Apple's players know H.265 by this name only.
                 arguments += [f"-tag:{place}", "hvc1"]

@@ -9,14 +9,16 @@ from typing import Final
 import av
 import numpy as np
 
-from supervegan_jax.video import ffmpeg, media, mux, segments
-from supervegan_jax.video.encoding import CONTAINERS
+from supervegan_jax.video import ffmpeg
 from supervegan_jax.video.ffmpeg import VideoError
-from supervegan_jax.video.frames import VideoFrame
-from supervegan_jax.video.media import StreamInfo
-from supervegan_jax.video.mux import Plan
-from supervegan_jax.video.segments import Joined, SegmentWriter, VideoSettings
-from supervegan_jax.video.source import Source
+from supervegan_jax.video_input import media
+from supervegan_jax.video_input.frames import VideoFrame
+from supervegan_jax.video_input.media import StreamInfo
+from supervegan_jax.video_input.source import Source
+from supervegan_jax.video_output import mux, segments
+from supervegan_jax.video_output.encoding import CONTAINERS
+from supervegan_jax.video_output.mux import Plan
+from supervegan_jax.video_output.segments import Joined, SegmentWriter, VideoSettings
 
 CANDIDATES: Final = ("mkv", "mp4", "mov", "ts", "webm")
 # What ffmpeg says when it writes something that it could not read back.

@@ -11,9 +11,9 @@ from typing import IO, Any, Final
 
 import av
 
-from supervegan_jax.video import segments
-from supervegan_jax.video.segments import VideoSettings
-from supervegan_jax.video.source import Source
+from supervegan_jax.video_input.source import Source
+from supervegan_jax.video_output import segments
+from supervegan_jax.video_output.segments import VideoSettings
 
 MANIFEST_VERSION: Final = 1
 IDENTITY_BYTES: Final = 1 << 20
@@ -28,6 +28,7 @@ def make_manifest(
         "version": MANIFEST_VERSION,
         "input": None if source.path is None else _identity(source.path),
         **encoding,
+        "rate": str(settings.rate),
         "format": dataclasses.asdict(settings.format),
         "start": str(source.start),
         "end": str(source.end),

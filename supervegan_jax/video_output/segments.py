@@ -17,11 +17,11 @@ from typing import IO
 import av
 import numpy as np
 
-from supervegan_jax.video import encoding as encoders
-from supervegan_jax.video.encoding import Encoding
-from supervegan_jax.video.frames import FrameFormat, VideoFrame
-from supervegan_jax.video.media import Picture
-from supervegan_jax.video.pixels import to_av_frame
+from supervegan_jax.video_input.frames import FrameFormat, VideoFrame
+from supervegan_jax.video_input.media import Picture
+from supervegan_jax.video_input.pixels import to_av_frame
+from supervegan_jax.video_output import encoding as encoders
+from supervegan_jax.video_output.encoding import Encoding
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -50,6 +50,19 @@ class VideoSettings:
             context, self.encoding, self.format, self.picture, self.time_base, self.rate
         )
 
+    def encoder_frame(self, frame: VideoFrame, pts: int) -> av.VideoFrame:
+        """What the encoder takes for `frame`, its samples in the stored format, shown at `pts`.
+
+        Raises:
+          ValueError: its planes are not those of `format`.
+        """
+        frame.check(self.format)
+        encoded = to_av_frame(frame.planes, self.format)
+        if self.encoding.pix_fmt != self.format.pixel_format:
+            encoded = encoded.reformat(format=self.encoding.pix_fmt)
+        encoded.pts, encoded.time_base = pts, self.time_base
+        return encoded
+
 
 def segment_path(folder: Path, number: int) -> Path:
     """Where segment `number` lies."""
@@ -75,19 +88,9 @@ class SegmentWriter:
 
     def write(self, frame: VideoFrame) -> None:
         """Encodes one frame."""
-        fmt = self._settings.format
-        frame.check(fmt)
         # Timestamps from 0 make a segment's bytes the same wherever it lies in the video.
         self._first = frame.pts if self.count == 0 else self._first
-        encoded = to_av_frame(frame.planes, fmt.pixel_format)
-        encoded.pts = frame.pts - self._first
-        encoded.time_base = self._settings.time_base
-        encoded.color_range = 2 if fmt.full_range else 1
-        encoded.colorspace = encoders.MATRIX_NUMBERS.get(fmt.matrix, 2)
-        if self._settings.encoding.pix_fmt != fmt.pixel_format:
-            pts = encoded.pts
-            encoded = encoded.reformat(format=self._settings.encoding.pix_fmt)
-            encoded.pts, encoded.time_base = pts, self._settings.time_base
+        encoded = self._settings.encoder_frame(frame, frame.pts - self._first)
         if self._last is not None:
             self._durations[self._last.pts] = frame.pts - self._last.pts
         self._durations[frame.pts] = frame.duration or self._durations.get(
@@ -151,19 +154,21 @@ def read_packets(path: Path) -> Iterator[tuple[StoredPacket, bytes]]:
 
 @dataclasses.dataclass(frozen=True)
 class Joined:
-    """The one video made of all segments, its first frame at 0.
+    """The one video made of all segments.
 
     Attributes:
       path: an MP4 file, which keeps any time base exactly.
       codec: a key of `encoding.CODECS`.
       timescale: its ticks per second.
       first: timestamp of the first frame in seconds, to be added.
+      lead: seconds from 0 to the first frame in the file, to be taken away.
     """
 
     path: Path
     codec: str
     timescale: int
     first: Fraction
+    lead: Fraction = Fraction(0)
 
 
 def timescale(time_base: Fraction) -> int:

@@ -6,120 +6,40 @@ damaged pictures come out the same on every run.
 
 import contextlib
 import dataclasses
-import os
-import sys
 from collections.abc import Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
 
 import av
 import numpy as np
 from av.codec.context import ThreadType
 from av.stream import Discard
 
-from supervegan_jax.video import ffmpeg, media, probe, truncation, y4m
+from supervegan_jax.video import ffmpeg
 from supervegan_jax.video.ffmpeg import VideoError
-from supervegan_jax.video.frames import FrameFormat, VideoFrame
-from supervegan_jax.video.media import MediaInfo, Picture
-from supervegan_jax.video.pixels import PlanarReader
-from supervegan_jax.video.truncation import BrokenStream
+from supervegan_jax.video_input import media, truncation
+from supervegan_jax.video_input.frames import VideoFrame
+from supervegan_jax.video_input.media import MediaInfo
+from supervegan_jax.video_input.pixels import PlanarReader
+from supervegan_jax.video_input.samples import Pipe
+from supervegan_jax.video_input.truncation import BrokenStream
 
 # Seeking lands this much before the wanted start; the frames in between are decoded and left out.
 SEEK_MARGIN_SECONDS: Final = 10
-# Some 30 years, within what every container's timestamps can say.
-LONGEST_SECONDS: Final = 1_000_000_000
 SEEKABLE: Final = ("mov", "matroska")
 # Elementary streams have no timestamps: their frames are counted at the rate they declare.
 WITHOUT_TIMESTAMPS: Final = ("h264", "hevc", "m4v", "mpegvideo", "vvc", "av1", "obu", "ivf_raw")
 # AVI keeps a frame's place in the order of decoding only.
 DECODING_ORDER_ONLY: Final = ("avi",)
 ALLOWED_PROTOCOLS: Final = {"protocol_whitelist": "file,pipe,crypto,data"}
-
-
-class Source(Protocol):
-    """A video to read frames from.
-
-    Attributes:
-      path: the file, None for standard input.
-      name: what errors call it.
-      format: of the frames.
-      time_base: seconds per unit of `VideoFrame.pts`.
-      picture: how the frames are to be shown.
-      info: the streams and tags of the file; None for Y4M, which has none.
-      rate: frames per second as declared, for encoders and progress bars; never used for timing.
-      frame_count: an estimate; None where nothing tells.
-      start, end: the selection in seconds on the file's own clock; None for no bound.
-    """
-
-    path: Path | None
-    name: str
-    format: FrameFormat
-    time_base: Fraction
-    picture: Picture
-    info: MediaInfo | None
-    rate: Fraction
-    frame_count: int | None
-    start: Fraction | None
-    end: Fraction | None
-
-    def frames(self, first: int = 0) -> Iterator[VideoFrame]:
-        """Yields the frames from the one with index `first` on.
-
-        Raises:
-          BrokenStream: after the last readable frame of a damaged or cut-off file.
-        """
-        ...
-
-
-def open_source(
-    path: str | os.PathLike[str],
-    start: float | Fraction | None = None,
-    duration: float | Fraction | None = None,
-) -> Source:
-    """Opens a video.
-
-    Args:
-      path: any file that ffmpeg reads, or "-" for standard input: Y4M, or any container that can
-        be read without seeking.
-      start: seconds after the file's beginning; frames shown earlier are left out.
-      duration: seconds; frames shown at `start` + `duration` or later are left out.
-
-    Raises:
-      VideoError: missing, no video, nothing decodable, or samples of an unsupported kind.
-      ValueError: a negative start, a duration that is not positive, or one without end.
-    """
-    # Written so that what is no number is refused too.
-    if start is not None and not 0 <= start <= LONGEST_SECONDS:
-        raise ValueError(f"start {start}: must be 0 or more seconds, {LONGEST_SECONDS} at most")
-    if duration is not None and not 0 < duration <= LONGEST_SECONDS:
-        raise ValueError(
-            f"duration {duration}: must be more than 0 seconds, {LONGEST_SECONDS} at most"
-        )
-    span = (_seconds(start), _seconds(duration))
-    if os.fspath(path) == "-":
-        return _open_pipe(span)
-    ffmpeg.require_file(path)
-    # Asked first because it tells every kind of unreadable file apart, and the chroma location.
-    seen = probe.probe(path)
-    return FileSource(Path(path), seen.chroma_location, span)
-
-
-def _seconds(value: float | Fraction | None) -> Fraction | None:
-    # 0.1 means a tenth, not the nearest binary number.
-    return None if value is None else Fraction(str(value))
-
-
-def _open_pipe(span: tuple[Fraction | None, Fraction | None]) -> Source:
-    pipe = y4m.Pipe(sys.stdin.fileno())
-    if pipe.peek(len(y4m.MAGIC)) == y4m.MAGIC:
-        return y4m.Y4mSource(pipe, *span)
-    return FileSource(None, "unknown", span, pipe)
+# Up to here a refusal costs little; later on so much work is done that a note has to do.
+FRAMES_REFUSED_IF_INTERLACED: Final = 120
 
 
 @dataclasses.dataclass
-class _Damage:
-    """What went wrong while decoding."""
+class _Marks:
+    """Where something was met, such as damage: the first time, and how often."""
 
     first: Fraction | None = None
     count: int = 0
@@ -129,15 +49,15 @@ class _Damage:
         self.first = timestamp if self.first is None else min(self.first, timestamp)
 
 
-class FileSource:
-    """A video in a container, read with PyAV; see `Source`."""
+class ContainerSource:
+    """A video in a container, read with PyAV; see `supervegan_jax.video_input.source.Source`."""
 
     def __init__(
         self,
         path: Path | None,
         chroma_location: str,
         span: tuple[Fraction | None, Fraction | None] = (None, None),
-        pipe: "y4m.Pipe | None" = None,
+        pipe: Pipe | None = None,
     ) -> None:
         """Opens the file and decodes its first frame.
 
@@ -149,6 +69,7 @@ class FileSource:
         """
         self.path = path
         self.name = str(path) if path else "standard input"
+        self.notes: list[str] = []
         self._pipe = pipe
         self._opened: tuple[av.container.InputContainer, Iterator[av.VideoFrame]] | None = None
         container = self._open()
@@ -159,7 +80,7 @@ class FileSource:
         begin = self._info.start_time if self.start is None else self.start
         self.end = None if duration is None else begin + duration
         stream = self._video(container)
-        self._damage = _Damage()
+        self._damage = _Marks()
         decoded = self._decode(container, stream)
         try:
             first = next(decoded, None)
@@ -224,7 +145,7 @@ class FileSource:
         else:
             container = self._open()
             decoded = self._decode(container, self._video(container))
-        self._damage = _Damage()
+        self._damage = _Marks()
         with contextlib.closing(container):
             yield from self._selected(decoded, first)
 
@@ -232,6 +153,7 @@ class FileSource:
         low = None if self.start is None else self.start / self.time_base
         high = None if self.end is None else self.end / self.time_base
         index, last = 0, None
+        fields = _Marks()
         for count, frame in enumerate(decoded):
             pts = self._timestamp(frame, count, last)
             last = pts
@@ -241,6 +163,9 @@ class FileSource:
                 continue
             if frame.is_corrupt:
                 self._damage.note(pts * self.time_base)
+            if frame.interlaced_frame:
+                fields.note(pts * self.time_base)
+                self._refuse_fields(fields, index)
             if index >= first:
                 yield VideoFrame(
                     index, pts, self._planes(frame, pts), frame.duration, frame.is_corrupt
@@ -248,10 +173,19 @@ class FileSource:
             index += 1
         if index == 0:
             raise VideoError(f"{self.name}: no frame lies in the selected time")
+        if fields.first is not None:
+            self.notes.append(
+                f"{fields.count} frame{'s' * (fields.count > 1)} from {float(fields.first):.3f} s "
+                "on are marked as interlaced and were enhanced as whole pictures"
+            )
         if self._damage.first is not None:
             at, count = self._damage.first, self._damage.count
             places = f"{count} place{'s' * (count > 1)}"
             raise BrokenStream(f"{self.name}: damaged at {float(at):.3f} s ({places})", at)
+
+    def _refuse_fields(self, fields: _Marks, index: int) -> None:
+        if fields.first is not None and index < FRAMES_REFUSED_IF_INTERLACED:
+            raise VideoError(media.interlaced(self.name, fields.first))
 
     def _planes(self, frame: av.VideoFrame, pts: int) -> tuple[np.ndarray, ...]:
         try:

@@ -219,3 +219,12 @@ def mastering_display(data: bytes) -> str | None:
         f"G({green_x},{green_y})B({blue_x},{blue_y})R({red_x},{red_y})"
         f"WP({white_x},{white_y})L({most},{least})"
     )
+
+
+def interlaced(name: str, at: Fraction = Fraction(0)) -> str:
+    """Why a video of two fields a frame is refused, and what to do."""
+    since = f" from {float(at):.3f} s on" if at > 0 else ""
+    return (
+        f"{name}: its frames are interlaced{since}, which would be enhanced into combs; "
+        "deinterlace it first (ffmpeg's filter bwdif; setfield=prog if only its tags are wrong)"
+    )

@@ -1,14 +1,15 @@
 """Between a decoder's or an encoder's frames and plain planes, without losing a bit."""
 
+import dataclasses
 from collections.abc import Callable
 from typing import Final
 
 import av
 import numpy as np
 
-from supervegan_jax.video import media
 from supervegan_jax.video.ffmpeg import VideoError
-from supervegan_jax.video.frames import SUBSAMPLINGS, FrameFormat
+from supervegan_jax.video_input import media
+from supervegan_jax.video_input.frames import SUBSAMPLINGS, FrameFormat
 
 PLANAR: Final = {
     FrameFormat(2, 2, depth, subsampling).pixel_format: (subsampling, depth)
@@ -41,6 +42,7 @@ PACKED_RGB: Final = {
     "0rgb": (4, 1, 2, 3),
     "0bgr": (4, 3, 2, 1),
 }
+MATRIX_NUMBERS: Final = {name: number for number, name in media.MATRIX_NAMES.items()}
 # Codecs whose 4:2:0 chroma lies in the middle of four luma samples unless they say otherwise.
 CENTERED: Final = ("mjpeg", "mpeg1video", "h261", "h263")
 
@@ -207,16 +209,16 @@ def _read_packed_rgb(frame: av.VideoFrame, fmt: FrameFormat) -> Planes:
     size, *places = PACKED_RGB[frame.format.name]
     height, width = fmt.plane_shapes[0]
     data = _plane(frame, 0)[:height, : width * size].reshape(height, width, size)
-    return _rgb_to_ycbcr(*(data[..., place] for place in places))
+    return rgb_to_ycbcr(*(data[..., place] for place in places))
 
 
 def _read_gbr(frame: av.VideoFrame, fmt: FrameFormat) -> Planes:
     height, width = fmt.plane_shapes[0]
     green, blue, red = (_plane(frame, n)[:height, :width] for n in range(3))
-    return _rgb_to_ycbcr(red, green, blue)
+    return rgb_to_ycbcr(red, green, blue)
 
 
-def _rgb_to_ycbcr(red: np.ndarray, green: np.ndarray, blue: np.ndarray) -> Planes:
+def rgb_to_ycbcr(red: np.ndarray, green: np.ndarray, blue: np.ndarray) -> Planes:
     """ITU-R BT.709 section 3, full range, 8 -> 10 bits."""
     r, g, b = (channel.astype(np.float32) * (1023 / 255) for channel in (red, green, blue))
     luma = 0.2126 * r + 0.7152 * g + 0.0722 * b
@@ -224,16 +226,35 @@ def _rgb_to_ycbcr(red: np.ndarray, green: np.ndarray, blue: np.ndarray) -> Plane
     return tuple(np.clip(np.rint(p), 0, 1023).astype(np.uint16) for p in (luma, *chroma))
 
 
-def to_av_frame(planes: Planes, pixel_format: str) -> av.VideoFrame:
-    """An encoder's frame with the samples of `planes` in it.
+def to_av_frame(planes: Planes, fmt: FrameFormat) -> av.VideoFrame:
+    """An encoder's frame with the samples of `planes` in it, and what they mean.
 
     Args:
-      planes: as `FrameFormat.plane_shapes` says, uint8 or uint16.
-      pixel_format: their ffmpeg name.
+      planes: as `fmt.plane_shapes` says, uint8 or uint16.
+      fmt: of the planes.
     """
-    height, width = planes[0].shape
-    frame = av.VideoFrame(width, height, pixel_format)
+    frame = av.VideoFrame(fmt.width, fmt.height, fmt.pixel_format)
     for number, plane in enumerate(planes):
         rows, columns = plane.shape
         _plane(frame, number, plane.dtype)[:rows, :columns] = plane
+    frame.color_range = 2 if fmt.full_range else 1
+    frame.colorspace = MATRIX_NUMBERS.get(fmt.matrix, media.UNSPECIFIED)
     return frame
+
+
+def converted(planes: Planes, fmt: FrameFormat, pixel_format: str) -> Planes:
+    """The planes of a frame in another format of the same size; "rgb24" is one plane [h, 3 w].
+
+    Args:
+      planes: as `fmt` says.
+      fmt: of `planes`.
+      pixel_format: a key of `PLANAR`, or "rgb24".
+    """
+    if pixel_format == fmt.pixel_format:
+        return planes
+    frame = to_av_frame(planes, fmt).reformat(format=pixel_format)
+    if pixel_format == "rgb24":
+        return (_plane(frame, 0)[: fmt.height, : 3 * fmt.width],)
+    subsampling, depth = PLANAR[pixel_format]
+    wanted = dataclasses.replace(fmt, subsampling=subsampling, bit_depth=depth)
+    return _read_planar(frame, wanted)

@@ -1,0 +1,1 @@
+"""Frames into a video file or a pipe, beside all that the source held; resumable."""
