@@ -29,7 +29,8 @@ class RunOptions:
       batch_size: frames enhanced together on all devices, a multiple of their number.
       tile: longest side of what is computed at once in input pixels, its surroundings included;
         None cuts only frames too large for the memory.
-      in_flight: batches given to the devices before the first of them is back.
+      in_flight: batches given to the devices before the first of them is back; None is 1 on a
+        CPU, where two would only share its caches, and 2 elsewhere.
       compare: also make the bicubic enlargement of every frame (`EnhancedFrame.bicubic`).
       devices: a batch is split over; None is all.
     """
@@ -39,7 +40,7 @@ class RunOptions:
     dtype: str | None = None
     batch_size: int | None = None
     tile: int | None = None
-    in_flight: int = 2
+    in_flight: int | None = None
     compare: bool = False
     devices: tuple[Any, ...] | None = None
 
@@ -75,7 +76,12 @@ def resolve(options: RunOptions) -> RunOptions:
     stage = "a" if options.strength == 0 else options.stage
     dtype = options.dtype or ("bfloat16" if _computes_bfloat16(devices[0]) else "float32")
     return dataclasses.replace(
-        options, devices=devices, batch_size=batch_size, stage=stage, dtype=dtype
+        options,
+        devices=devices,
+        batch_size=batch_size,
+        stage=stage,
+        dtype=dtype,
+        in_flight=options.in_flight or (1 if devices[0].platform == "cpu" else 2),
     )
 
 
@@ -117,7 +123,8 @@ def read_ahead_frames(options: RunOptions) -> int:
     One batch handed out, one waiting behind it, `in_flight` on the devices, one waiting for them,
     one being gathered.
     """
-    return FRAMES // 2 + _batch_size(options) * (options.in_flight + 4)
+    resolved = resolve(options)
+    return FRAMES // 2 + (resolved.batch_size or 1) * ((resolved.in_flight or 1) + 4)
 
 
 def context_start(first_index: int, options: RunOptions) -> int:

@@ -114,7 +114,7 @@ def _compute(engine: Engine, batches: _Channel, results: _Channel, options: RunO
     pending: deque[tuple[Batch, list[Any], float]] = deque()
     stats_ready, failure, ended = time.monotonic(), None, False
     while pending or not ended:
-        room = not ended and len(pending) < options.in_flight
+        room = not ended and len(pending) < (options.in_flight or 1)
         # Waiting for input while a result is due would hold that result back.
         if room and (batches.ready() or not pending):
             kind, value = batches.get()
