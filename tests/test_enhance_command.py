@@ -15,6 +15,7 @@ from enhancement_samples import Enlarger, plain, random_frames, small_model
 
 from supervegan_jax import enhance
 from supervegan_jax.enhancement import job as jobs
+from supervegan_jax.enhancement.arguments import parse
 from supervegan_jax.enhancement.compare import compared_format, compose
 from supervegan_jax.enhancement.job import Job, describe, enhance_video, summary
 from supervegan_jax.enhancement.options import RunOptions
@@ -238,3 +239,10 @@ def test_the_summary_of_nothing():
     stats = RunStats()
     stats.end()
     assert summary(stats).startswith("0 frames in 0.0 s")
+
+
+def test_flags_may_be_spelled_as_ffmpeg_spells_them():
+    ours = "in.mp4 out.mkv --start 1 --duration 2 --overwrite --codec h265 --crf 20 --preset fast"
+    theirs = "in.mp4 out.mkv -ss 1 -t 2 -y -c:v h265 -crf 20 -preset fast -pix_fmt yuv420p"
+    expected = parse("", [*ours.split(), "--pix-fmt", "yuv420p"])
+    assert parse("", theirs.split()) == expected

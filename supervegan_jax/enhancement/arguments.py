@@ -22,9 +22,9 @@ def parse(description: str, arguments: list[str] | None = None) -> argparse.Name
     add = parser.add_argument
     add("input", nargs="?", metavar="INPUT", help="a video file, or - for standard input")
     add("output", nargs="?", metavar="OUTPUT", help="the file to write, or - for standard output")
-    add("--start", type=float, metavar="SECONDS", help="begin there")
-    add("--duration", type=float, metavar="SECONDS", help="end after so long")
-    add("--overwrite", action="store_true", help="replace an existing output")
+    add("--start", "-ss", type=float, metavar="SECONDS", help="begin there")
+    add("--duration", "-t", type=float, metavar="SECONDS", help="end after so long")
+    add("--overwrite", "-y", action="store_true", help="replace an existing output")
     add("--dry-run", action="store_true", help="only tell what would be done")
     _add_model(parser)
     _add_raw_input(parser)
@@ -86,18 +86,20 @@ def _add_output(parser: Parser) -> None:
         "(yuv4mpegpipe), its default, and rawvideo, neither of which waits for an encoder "
         "(default: what OUTPUT's suffix says)",
     )
-    add("--codec", help="h264, h265, vp9 or av1 (default: what the format suits)")
+    add("--codec", "-c:v", help="h264, h265, vp9 or av1 (default: what the format suits)")
     add(
         "--crf",
+        "-crf",
         type=float,
         help="quality of the encode, less is better (default: 17 for h264, "
         "20 h265, 24 vp9, 24 av1)",
     )
     add(
         "--preset",
+        "-preset",
         help="the encoder's speed (default: veryfast for h264, faster h265, 5 vp9, 8 av1)",
     )
-    add("--pix-fmt", help="ffmpeg's name of the stored samples (default: like the input)")
+    add("--pix-fmt", "-pix_fmt", help="ffmpeg's name of the stored samples (default: like the input)")
     add(
         "--drop",
         type=int,
