@@ -1,76 +1,129 @@
-"""Peak signal-to-noise ratio."""
+"""Peak signal-to-noise ratio, and the perception-distortion plane's root mean squared error."""
+
+import functools
 
 import jax
 import jax.numpy as jnp
 
-# Weights of R, G, B in the luma of ITU-R BT.601-7 and BT.709-6.
-_LUMA_WEIGHTS = {"bt601": (0.299, 0.587, 0.114), "bt709": (0.2126, 0.7152, 0.0722)}
+from supervegan_jax.metrics.inputs import check_pair, crop, select_channel
+from supervegan_jax.metrics.luma import luma, rounded_luma_codes
+
+__all__ = ["BIT_DEPTHS", "luma", "psnr", "psnr_of_codes", "rmse"]
+
+BIT_DEPTHS = (8, 10, 12, 16)
 
 
-def luma(images: jax.Array, standard: str, *, limited_range: bool = False) -> jax.Array:
-    """Returns the luma of RGB images.
-
-    Args:
-      images: non-linear RGB in [0, 1], [b, h, w, 3].
-      standard: "bt601" or "bt709".
-      limited_range: False gives [0, 1]; True gives video levels, [16, 235] / 255, which is what
-        papers on super resolution measure (MATLAB's rgb2ycbcr, bt601). Their PSNR is then
-        20 log10(255 / 219) = 1.32 dB higher.
-
-    Returns:
-      [b, h, w, 1].
-
-    Raises:
-      ValueError: for another standard or another channel count.
-    """
-    if standard not in _LUMA_WEIGHTS:
-        raise ValueError(f"luma standard {standard!r}; accepted: {', '.join(_LUMA_WEIGHTS)}")
-    _check_images(images)
-    if images.shape[-1] != 3:
-        raise ValueError(f"luma of {images.shape[-1]} channels; accepted: 3 (RGB)")
-    red, green, blue = _LUMA_WEIGHTS[standard]
-    y = red * images[..., 0:1] + green * images[..., 1:2] + blue * images[..., 2:3]
-    return (16.0 + 219.0 * y) / 255.0 if limited_range else y
+def _mean_square(difference: jax.Array) -> jax.Array:
+    # Row by row: one float32 sum over a megapixel would lose the fourth decimal of a decibel.
+    rows = jnp.mean(jnp.square(difference), axis=(2, 3))
+    return jnp.mean(rows, axis=1)
 
 
-def psnr(x: jax.Array, y: jax.Array, *, crop_border: int = 0) -> jax.Array:
+@functools.partial(jax.jit, static_argnames=("channel", "crop_border"))
+def _psnr(x: jax.Array, y: jax.Array, channel: str, crop_border: int) -> jax.Array:
+    x, y = (
+        select_channel("psnr", crop("psnr", images.astype(jnp.float32), crop_border), channel)
+        for images in (x, y)
+    )
+    return -10.0 * jnp.log10(_mean_square(x - y))
+
+
+def psnr(x: jax.Array, y: jax.Array, *, channel: str = "rgb", crop_border: int = 0) -> jax.Array:
     """PSNR in dB of each image pair: -10 log10 of the squared error's mean, for a peak of 1.
 
-    The mean is over all pixels and channels together, so RGB images give one number (not the mean
-    of three); for luma, pass both through `luma` first.
+    Higher is better. The mean is over all pixels and channels together, so RGB images give one
+    number (not the mean of three). Nothing is rounded or clipped: for the PSNR of 8-bit pictures
+    give their codes / 255.
 
     Args:
       x: images in [0, 1], [b, h, w, c], float.
       y: images of the same shape.
+      channel: "rgb", every channel given; or one luma of RGB: "y" (MATLAB's, BT.601 on video
+        levels, peak 255), "y_full", "y709", "y709_full" (see `metrics.inputs.select_channel`).
       crop_border: pixels left out at each of the four sides.
 
     Returns:
       [b], float32; infinite for identical images.
 
     Raises:
-      ValueError: for unequal shapes, integer images, or a border that leaves nothing.
+      ValueError: for unequal shapes, integer images, NaN, values outside [0, 1], another channel,
+        or a border that leaves nothing.
     """
-    _check_images(x)
-    _check_images(y)
-    if x.shape != y.shape:
-        raise ValueError(f"psnr of images of shapes {x.shape} and {y.shape}: not equal")
-    height, width = x.shape[1:3]
-    if not 0 <= 2 * crop_border < min(height, width):
-        raise ValueError(
-            f"crop_border {crop_border} of images of {width}x{height}; accepted: 0 to "
-            f"{(min(height, width) - 1) // 2}"
-        )
-    rows, columns = (
-        slice(crop_border, height - crop_border),
-        slice(crop_border, width - crop_border),
-    )
-    difference = x[:, rows, columns].astype(jnp.float32) - y[:, rows, columns].astype(jnp.float32)
-    mse = jnp.mean(jnp.square(difference), axis=(1, 2, 3))
-    return -10.0 * jnp.log10(mse)
+    check_pair("psnr", x, y)
+    return _psnr(x, y, channel, crop_border)
 
 
-def _check_images(images: jax.Array) -> None:
-    if images.ndim != 4:
-        raise ValueError(f"images of shape {images.shape}; accepted: [b, h, w, c]")
-    if not jnp.issubdtype(images.dtype, jnp.floating):
-        raise ValueError(f"images of {images.dtype}; accepted: float in [0, 1]")
+def psnr_of_codes(
+    x: jax.Array, y: jax.Array, *, bit_depth: int = 8, crop_border: int = 0
+) -> jax.Array:
+    """PSNR in dB of stored samples, for a peak of 2**bit_depth - 1.
+
+    Args:
+      x: codes, unsigned integers, [b, h, w, c]: RGB, or one plane of a video.
+      y: codes of the same shape and type.
+      bit_depth: 8, 10, 12 or 16.
+      crop_border: samples left out at each of the four sides.
+
+    Returns:
+      [b], float32; infinite for identical images.
+
+    Raises:
+      ValueError: for unequal shapes or types, another bit depth, codes above the peak, or a border
+        that leaves nothing.
+    """
+    if bit_depth not in BIT_DEPTHS:
+        raise ValueError(f"bit_depth {bit_depth}; accepted: {', '.join(map(str, BIT_DEPTHS))}")
+    for codes in (x, y):
+        if not jnp.issubdtype(codes.dtype, jnp.unsignedinteger):
+            raise ValueError(f"psnr of codes of {codes.dtype}; accepted: unsigned integers")
+    if x.dtype != y.dtype:
+        raise ValueError(f"psnr of codes of {x.dtype} and {y.dtype}: not equal")
+    peak = 2**bit_depth - 1
+    largest = max((int(jnp.max(codes)) for codes in (x, y) if codes.size), default=0)
+    if largest > peak:
+        raise ValueError(f"psnr of a code {largest} at {bit_depth} bits; accepted: 0 to {peak}")
+    x, y = (jnp.asarray(codes).astype(jnp.float32) / peak for codes in (x, y))
+    return psnr(x, y, crop_border=crop_border)
+
+
+@functools.partial(jax.jit, static_argnames=("channel", "crop_border"))
+def _rmse(x: jax.Array, y: jax.Array, channel: str, crop_border: int) -> jax.Array:
+    x, y = (crop("rmse", images.astype(jnp.float32), crop_border) for images in (x, y))
+    if channel == "y_rounded":
+        difference = (rounded_luma_codes(x) - rounded_luma_codes(y)) / 255.0
+    else:
+        difference = select_channel("rmse", x, channel) - select_channel("rmse", y, channel)
+    return jnp.sqrt(_mean_square(difference))
+
+
+def rmse(
+    x: jax.Array,
+    y: jax.Array,
+    *,
+    channel: str = "y_rounded",
+    crop_border: int = 0,
+    peak: float = 255.0,
+) -> jax.Array:
+    """Root mean squared error of each image pair; lower is better.
+
+    With the defaults and crop_border=4 this is the distortion of the PIRM 2018 challenge (Blau et
+    al., "The 2018 PIRM Challenge on Perceptual Image Super-Resolution"): on the 8-bit luma of
+    MATLAB's rgb2ycbcr, in codes. The challenge averages the *squares* over images.
+
+    Args:
+      x: RGB in [0, 1], [b, h, w, 3], float.
+      y: images of the same shape.
+      channel: "y_rounded", MATLAB's luma rounded to 8 bits; or a channel of `psnr`, not rounded.
+      crop_border: pixels left out at each of the four sides.
+      peak: what 1.0 counts as: 255 (the default) for codes, 1 for [0, 1].
+
+    Returns:
+      [b], float32, 0 to `peak`.
+
+    Raises:
+      ValueError: as `psnr`.
+    """
+    check_pair("rmse", x, y)
+    if channel == "y_rounded" and x.shape[-1] != 3:
+        raise ValueError(f"rmse of the luma of {x.shape[-1]} channels; accepted: 3 (RGB)")
+    return _rmse(x, y, channel, crop_border) * peak
