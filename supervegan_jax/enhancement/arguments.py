@@ -99,7 +99,11 @@ def _add_output(parser: Parser) -> None:
         "-preset",
         help="the encoder's speed (default: veryfast for h264, faster h265, 5 vp9, 8 av1)",
     )
-    add("--pix-fmt", "-pix_fmt", help="ffmpeg's name of the stored samples (default: like the input)")
+    add(
+        "--pix-fmt",
+        "-pix_fmt",
+        help="ffmpeg's name of the stored samples (default: like the input)",
+    )
     add(
         "--drop",
         type=int,

@@ -2,7 +2,6 @@
 
 import dataclasses
 import errno
-import hashlib
 import sys
 import tempfile
 from contextlib import closing
@@ -66,18 +65,10 @@ class Job:
     output_format: str | None = None
 
 
-def _fingerprint(params: Any) -> str:
-    digest = hashlib.sha256()
-    for path, leaf in jax.tree_util.tree_flatten_with_path(params)[0]:
-        digest.update(jax.tree_util.keystr(path).encode())
-        digest.update(np.ascontiguousarray(leaf).tobytes())
-    return digest.hexdigest()
-
-
 def _identity(job: Job, options: RunOptions, tiling: Tiling) -> dict[str, Any]:
     """Everything that decides the pixels; an interrupted job is resumed only by its equal."""
     return {
-        "model": _fingerprint(job.model.params),
+        "model": job.model.digest(),
         "stage": options.stage,
         "strength": options.strength,
         "dtype": options.dtype,

@@ -43,6 +43,14 @@ class LoadedModel:
     scale: int
     card: dict[str, Any]
 
+    def digest(self) -> str:
+        """SHA-256 of the parameters, names included, in hexadecimal."""
+        digest = hashlib.sha256()
+        for path, leaf in jax.tree_util.tree_flatten_with_path(self.params)[0]:
+            digest.update(jax.tree_util.keystr(path).encode())
+            digest.update(np.ascontiguousarray(leaf).tobytes())
+        return digest.hexdigest()
+
 
 def generator_from_fields(fields: dict[str, Any]) -> nn.Module:
     """The generator of the JSON fields {"name": "supervegan", "scale": 4, ...}, in float32.

@@ -1,0 +1,1 @@
+"""Scoring videos against their originals: pairs, curves over bitrate, equivalent bitrates."""

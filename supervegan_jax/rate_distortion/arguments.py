@@ -1,0 +1,134 @@
+"""The flags of `evaluate rd`, `evaluate table` and `evaluate advise`, and what they ask for."""
+
+import argparse
+from pathlib import Path
+
+from supervegan_jax.command_line import Parser
+
+
+def _add_shared(parser: Parser, metrics: str) -> None:
+    add = parser.add_argument
+    add("--models", default="supervegan4_small", metavar="NAME,..", help="default: %(default)s")
+    add("--codecs", default="h264", metavar="NAME,..", help="of h264, h265, vp8, vp9, av1")
+    add("--metrics", default=metrics, metavar="NAME,..", help="default: %(default)s")
+    add("--max-frames", type=int, metavar="N", help="of a clip's beginning (default: all)")
+    add("--frame-step", type=int, default=1, metavar="N", help="score every Nth frame")
+    add("--workdir", type=Path, required=True, help="keeps all results; run again to go on")
+    add("--jobs", type=int, help="encodes at a time (default: the cores)")
+    add("--no-plots", action="store_true", help="tables only")
+
+
+def add_rd(parser: Parser) -> None:
+    """Adds the flags of `rd`."""
+    add = parser.add_argument
+    add("--clips", nargs="+", type=Path, required=True, metavar="VIDEO")
+    add("--input-kbps", default="150,250,500,1000,2000", metavar="KBPS,..", help="into the models")
+    add(
+        "--reference-kbps",
+        default="75,150,250,350,500,750,1000,1500,2000,4000",
+        metavar="KBPS,..",
+        help="of the codec at full size",
+    )
+    _add_shared(parser, "psnr,ssim,lpips,lpips_vgg,vmaf")
+    parser.set_defaults(work=run_rd)
+
+
+def add_table(parser: Parser) -> None:
+    """Adds the flags of `table`."""
+    add = parser.add_argument
+    add("workdir", type=Path, metavar="WORKDIR", help="of a finished rd")
+    add("--kbps", type=int, required=True, help="target bitrate of every column")
+    add("--codec", default="h264")
+    add("--metrics", default="lpips,psnr", metavar="NAME,..", help="default: %(default)s")
+    add("--curves", metavar="NAME,..", help="columns (default: all)")
+    add("--output", type=Path, metavar="FILE", help="write it too, as .md, .csv or .html")
+    parser.set_defaults(work=run_table)
+
+
+def add_advise(parser: Parser) -> None:
+    """Adds the flags of `advise`."""
+    add = parser.add_argument
+    add("source", type=Path, metavar="SOURCE", help="a video")
+    add("--bitrate-kbps", type=int, required=True, metavar="B", help="what may be sent")
+    add(
+        "--wanted",
+        default="",
+        metavar="METRIC=VALUE,..",
+        help="find the cheapest way to this quality (default: to the best at B)",
+    )
+    _add_shared(parser, "lpips,vmaf,psnr")
+    parser.set_defaults(work=run_advise)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
+def run_rd(options: argparse.Namespace) -> None:
+    """Measures quality over bitrate; prints tables."""
+    from supervegan_jax.evaluation.scoring import read_metrics
+    from supervegan_jax.rate_distortion.job import run_rate_distortion
+    from supervegan_jax.rate_distortion.settings import Settings, read_numbers
+
+    settings = Settings(
+        clips=tuple(options.clips),
+        models=_names(options.models),
+        codecs=_names(options.codecs),
+        input_kbps=read_numbers(options.input_kbps),
+        reference_kbps=read_numbers(options.reference_kbps),
+        metrics=read_metrics(options.metrics),
+        max_frames=options.max_frames,
+        frame_step=options.frame_step,
+        jobs=options.jobs,
+    )
+    print("\n\n".join(run_rate_distortion(settings, options.workdir, draw=not options.no_plots)))
+
+
+def run_advise(options: argparse.Namespace) -> None:
+    """Says which size and which way suit a bitrate."""
+    from supervegan_jax.evaluation.scoring import read_metrics
+    from supervegan_jax.rate_distortion.advice import ladder, read_wanted
+    from supervegan_jax.rate_distortion.job import run_advice
+    from supervegan_jax.rate_distortion.settings import Settings
+
+    metrics = read_metrics(options.metrics)
+    wanted = read_wanted(options.wanted, metrics)
+    settings = Settings(
+        clips=(options.source,),
+        models=_names(options.models),
+        codecs=_names(options.codecs),
+        input_kbps=ladder(options.bitrate_kbps),
+        reference_kbps=ladder(options.bitrate_kbps),
+        metrics=metrics,
+        max_frames=options.max_frames,
+        frame_step=options.frame_step,
+        jobs=options.jobs,
+    )
+    if len(settings.codecs) != 1:
+        raise ValueError(f"codecs {options.codecs}; advise compares sizes with one codec")
+    parts = run_advice(
+        settings, options.workdir, options.bitrate_kbps, wanted, draw=not options.no_plots
+    )
+    print("\n\n".join(parts))
+
+
+def run_table(options: argparse.Namespace) -> None:
+    """Prints clips against curves at one bitrate."""
+    from supervegan_jax.evaluation.results import check_outputs, write_whole
+    from supervegan_jax.evaluation.scoring import read_metrics
+    from supervegan_jax.rate_distortion import clip_table
+    from supervegan_jax.rate_distortion.tables import read_points
+
+    if options.output is not None:
+        check_outputs([options.output], [])
+        clip_table.check_format(options.output)
+    table = clip_table.make_table(
+        read_points(options.workdir / "rd.json"),
+        codec=options.codec,
+        kbps=options.kbps,
+        metrics=read_metrics(options.metrics),
+        curves=None if options.curves is None else _names(options.curves),
+    )
+    print(clip_table.as_text(table))
+    if options.output is not None:
+        write_whole(options.output, clip_table.render(table, options.output))

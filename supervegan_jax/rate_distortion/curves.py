@@ -1,0 +1,263 @@
+"""From scored points to pooled curves, BD-rates and equivalent bitrates; no file is touched."""
+
+import dataclasses
+import math
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from supervegan_jax.evaluation.equivalency import (
+    Curve,
+    Equivalent,
+    Pooled,
+    equivalent,
+    make_curve,
+    pool,
+)
+from supervegan_jax.evaluation.scoring import METRICS
+from supervegan_jax.rate_distortion.settings import BICUBIC, CODEC
+
+POOLED = "all clips"
+
+
+@dataclasses.dataclass(frozen=True)
+class Point:
+    """One clip at one bitrate, by one way of making it.
+
+    Attributes:
+      clip: its name, or `POOLED`.
+      codec: of the bits.
+      curve: `CODEC`, `BICUBIC`, a model's name, or that with ":a" for its first stage alone.
+      scale: from the encoded size to the clip's.
+      target_kbps, measured_kbps: bitrate asked for, and of the video packets.
+      bits_per_pixel: of the full size.
+      scores: by metric; None where it has no finite value.
+    """
+
+    clip: str
+    codec: str
+    curve: str
+    scale: int
+    target_kbps: int
+    measured_kbps: float
+    bits_per_pixel: float
+    scores: dict[str, float | None]
+
+
+def label(curve: str, codec: str) -> str:
+    """What readers call a curve."""
+    if curve == CODEC:
+        return f"{codec} at full size"
+    return curve.removesuffix(":a") + ", stage A" if curve.endswith(":a") else curve
+
+
+def pool_points(points: Sequence[Point]) -> list[Point]:
+    """Means over clips: geometric of the rates, arithmetic of the scores.
+
+    A score that a clip lacks is None in the mean, which would be one of other clips.
+    """
+    groups: dict[tuple[str, str, int, int], list[Point]] = {}
+    for point in points:
+        key = (point.codec, point.curve, point.scale, point.target_kbps)
+        groups.setdefault(key, []).append(point)
+    pooled = []
+    for (codec, curve, scale, target), some in groups.items():
+        scores = {
+            metric: _mean([point.scores[metric] for point in some]) for metric in some[0].scores
+        }
+        measured = _geometric(point.measured_kbps for point in some)
+        bpp = _geometric(point.bits_per_pixel for point in some)
+        pooled.append(Point(POOLED, codec, curve, scale, target, measured, bpp, scores))
+    return pooled
+
+
+def _mean(values: Sequence[float | None]) -> float | None:
+    known = [value for value in values if value is not None]
+    return math.fsum(known) / len(known) if len(known) == len(values) else None
+
+
+def _geometric(values: Iterable[float]) -> float:
+    logs = [math.log(value) for value in values]
+    return math.exp(math.fsum(logs) / len(logs))
+
+
+def select(points: Iterable[Point], **fields: Any) -> list[Point]:
+    """The points that have all these values, by target bitrate."""
+    found = [p for p in points if all(getattr(p, name) == v for name, v in fields.items())]
+    return sorted(found, key=lambda p: p.target_kbps)
+
+
+def names(points: Iterable[Point], field: str) -> list[Any]:
+    """The values of a field in the order they first come."""
+    return list(dict.fromkeys(getattr(point, field) for point in points))
+
+
+def curve_of(points: Sequence[Point], metric: str) -> Curve:
+    """The points' curve; a point no better than a cheaper one is left out and told as dropped.
+
+    Raises:
+      ValueError: a score is missing, or fewer than two points are left.
+    """
+    known = [(p.measured_kbps, p.scores[metric]) for p in points]
+    missing = [rate for rate, value in known if value is None]
+    if missing:
+        raise ValueError(f"{metric} has no finite value at {missing[0]:.0f} kbit/s")
+    return make_curve(
+        [rate for rate, _ in known],
+        [value for _, value in known if value is not None],
+        higher_is_better=METRICS[metric].higher_is_better,
+        non_monotone="envelope",
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class EquivalentRow:
+    """At which bitrates the plain codec scores what one curve scores at one target bitrate.
+
+    Attributes:
+      codec, curve, metric, target_kbps: which.
+      measured_kbps: geometric mean over the clips.
+      of_clips: by clip; those without an answer are missing.
+      pooled: geometric mean of `of_clips`; None if it is empty.
+      of_means: of the mean curves, as the paper reads it off its plots; None without them.
+    """
+
+    codec: str
+    curve: str
+    metric: str
+    target_kbps: int
+    measured_kbps: float
+    of_clips: dict[str, Equivalent]
+    pooled: Pooled | None
+    of_means: Equivalent | None
+
+
+def equivalents(points: Sequence[Point], metrics: Sequence[str]) -> list[EquivalentRow]:
+    """The equivalent bitrate of every enlarging curve at each of its bitrates."""
+    rows = []
+    pooled_points = pool_points(points)
+    for codec in names(points, "codec"):
+        for metric in metrics:
+            anchors = {
+                clip: _curve_or_none(select(points, codec=codec, curve=CODEC, clip=clip), metric)
+                for clip in names(points, "clip")
+            }
+            of_means = _curve_or_none(select(pooled_points, codec=codec, curve=CODEC), metric)
+            for mean in pooled_points:
+                if mean.codec == codec and mean.curve != CODEC:
+                    rows.append(_equivalent_row(points, mean, metric, anchors, of_means))
+    return rows
+
+
+def _curve_or_none(points: Sequence[Point], metric: str) -> Curve | None:
+    try:
+        return curve_of(points, metric)
+    except ValueError:
+        return None
+
+
+def _equivalent_row(
+    points: Sequence[Point],
+    mean: Point,
+    metric: str,
+    anchors: dict[str, Curve | None],
+    of_means: Curve | None,
+) -> EquivalentRow:
+    same = {"codec": mean.codec, "curve": mean.curve, "target_kbps": mean.target_kbps}
+    of_clips = {}
+    for point in select(points, **same):
+        anchor, value = anchors[point.clip], point.scores[metric]
+        if anchor is not None and value is not None:
+            of_clips[point.clip] = equivalent(anchor, value)
+    value = mean.scores[metric]
+    return EquivalentRow(
+        codec=mean.codec,
+        curve=mean.curve,
+        metric=metric,
+        target_kbps=mean.target_kbps,
+        measured_kbps=mean.measured_kbps,
+        of_clips=of_clips,
+        pooled=pool(list(of_clips.values())) if of_clips else None,
+        of_means=None if of_means is None or value is None else equivalent(of_means, value),
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class BdRow:
+    """Mean difference in bitrate at equal quality between two curves.
+
+    Attributes:
+      codec, curve, anchor, metric: which; `curve` is compared with `anchor`.
+      percent: by clip and under `POOLED`, negative where `curve` needs less; the reason where
+        there is none (no overlap, say).
+    """
+
+    codec: str
+    curve: str
+    anchor: str
+    metric: str
+    percent: dict[str, float | str]
+
+
+def bd_rates(points: Sequence[Point], metrics: Sequence[str]) -> list[BdRow]:
+    """BD-rates of every enlarging curve against the plain codec and the plain enlargement."""
+    rows = []
+    everything = [*points, *pool_points(points)]
+    for codec in names(points, "codec"):
+        ours = select(everything, codec=codec)
+        for curve in names(ours, "curve"):
+            scale = select(ours, curve=curve)[0].scale
+            plain = BICUBIC if select(ours, curve=BICUBIC) else f"{BICUBIC} x{scale}"
+            for anchor in (CODEC, plain):
+                if curve in (CODEC, anchor):
+                    continue
+                for metric in metrics:
+                    percent = {
+                        clip: _bd_rate(
+                            select(ours, clip=clip, curve=anchor),
+                            select(ours, clip=clip, curve=curve),
+                            metric,
+                        )
+                        for clip in names(everything, "clip")
+                    }
+                    rows.append(BdRow(codec, curve, anchor, metric, percent))
+    return rows
+
+
+def _bd_rate(anchor: Sequence[Point], curve: Sequence[Point], metric: str) -> float | str:
+    from supervegan_jax.metrics.bd_rate import bd_rate
+
+    try:
+        first, second = curve_of(anchor, metric), curve_of(curve, metric)
+        return float(bd_rate(first.rates, first.values, second.rates, second.values))
+    except ValueError as error:
+        return str(error)
+
+
+def remarks(points: Sequence[Point], metrics: Sequence[str]) -> list[str]:
+    """What a reader of the curves should know: where more bits made it worse, or nothing."""
+    lines = []
+    for codec in names(points, "codec"):
+        for curve in names(points, "curve"):
+            for clip in names(points, "clip"):
+                some = select(points, codec=codec, curve=curve, clip=clip)
+                lines += [
+                    f"{clip}, {codec}, {curve}: {line}" for line in _remarks_of(some, metrics)
+                ]
+    return lines
+
+
+def _remarks_of(points: Sequence[Point], metrics: Sequence[str]) -> list[str]:
+    lines = []
+    for metric in metrics:
+        try:
+            dropped = curve_of(points, metric).dropped
+        except ValueError as error:
+            lines.append(f"{metric} gives no curve: {error}")
+            continue
+        if dropped:
+            where = ", ".join(f"{rate:.0f}" for rate, _ in dropped)
+            lines.append(
+                f"{metric} at {where} kbit/s is no better than at a lower bitrate; for equivalents "
+                "and BD-rates these points are left out"
+            )
+    return lines

@@ -1,0 +1,75 @@
+"""What a rate-distortion run covers."""
+
+import dataclasses
+from pathlib import Path
+
+from supervegan_jax.evaluation.scoring import METRICS
+from supervegan_jax.video.encoder import CODECS
+
+INPUT_KBPS = (150, 250, 500, 1000, 2000)
+REFERENCE_KBPS = (75, 150, 250, 350, 500, 750, 1000, 1500, 2000, 4000)
+# The plain codec at full size, which enhanced video is compared with, and the plain enlargement.
+CODEC, BICUBIC = "codec", "bicubic"
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """A run.
+
+    Attributes:
+      clips: videos.
+      models: names, workdirs or files of networks.
+      codecs: keys of `CODECS`.
+      input_kbps: target bitrates of what is enlarged.
+      reference_kbps: target bitrates of the plain codec at full size.
+      metrics: keys of `METRICS`.
+      max_frames: of each clip's beginning; None takes all.
+      frame_step: every so manieth frame is scored, from the first on; VMAF always sees all.
+      jobs: encodes at a time; None takes the number of cores.
+    """
+
+    clips: tuple[Path, ...]
+    models: tuple[str, ...]
+    codecs: tuple[str, ...] = ("h264",)
+    input_kbps: tuple[int, ...] = INPUT_KBPS
+    reference_kbps: tuple[int, ...] = REFERENCE_KBPS
+    metrics: tuple[str, ...] = ("psnr", "ssim", "lpips", "lpips_vgg", "vmaf")
+    max_frames: int | None = None
+    frame_step: int = 1
+    jobs: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.clips or not self.models:
+            raise ValueError("at least one clip and one model are needed")
+        for codec in self.codecs or ("",):
+            if codec not in CODECS:
+                raise ValueError(f"codec {codec!r}; accepted: {', '.join(CODECS)}")
+        for name in ("input_kbps", "reference_kbps"):
+            ladder = getattr(self, name)
+            if len(ladder) < 2 or min(ladder) < 1 or len(set(ladder)) < len(ladder):
+                given = ",".join(map(str, ladder)) or "nothing"
+                raise ValueError(
+                    f"{name.replace('_', ' ')} {given}; at least two different whole numbers of "
+                    "kbit/s are needed"
+                )
+        for name in ("max_frames", "frame_step", "jobs"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise ValueError(f"{name} {value}; at least 1 is accepted")
+        for metric in self.metrics:
+            if METRICS[metric].needs == "sequence" and self.frame_step > 1:
+                raise ValueError(
+                    f"{metric} compares frames with those before; it needs --frame-step 1"
+                )
+
+
+def read_numbers(text: str) -> tuple[int, ...]:
+    """The whole numbers of "150,250".
+
+    Raises:
+      ValueError: something else.
+    """
+    try:
+        return tuple(int(part) for part in text.split(","))
+    except ValueError:
+        raise ValueError(f"{text!r}; whole numbers with commas between them are needed") from None

@@ -1,0 +1,110 @@
+"""The ways from an encoded clip to full-size frames: as decoded, enlarged, or enhanced."""
+
+import dataclasses
+import functools
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from supervegan_jax.enhancement.batches import gather
+from supervegan_jax.enhancement.options import RunOptions, resolve
+from supervegan_jax.enhancement.program import Engine
+from supervegan_jax.ops.color import planes_to_rgb, rgb_to_planes
+from supervegan_jax.ops.resize import upsample_bicubic
+from supervegan_jax.rate_distortion.settings import BICUBIC, CODEC
+from supervegan_jax.video_input.frames import FrameFormat, VideoFrame
+from supervegan_jax.video_input.source import Source
+from supervegan_jax.weights.load import load_model
+from supervegan_jax.weights.model_file import LoadedModel
+
+
+@dataclasses.dataclass(frozen=True)
+class Way:
+    """One curve: what is done with decoded frames before they are scored.
+
+    Attributes:
+      curve: its name, see `curves.Point`.
+      scale: how much smaller the encoded frames are than the clip.
+      identity: JSON values that decide the pixels beside the encode.
+      model: the network, None for the codec itself and the bicubic enlargement.
+      stage: of the network.
+      engines: its compiled programs, by the format of the frames; filled in when first needed.
+    """
+
+    curve: str
+    scale: int
+    identity: dict[str, Any]
+    model: LoadedModel | None = None
+    stage: str = "b"
+    engines: dict[FrameFormat, Engine] = dataclasses.field(default_factory=dict, repr=False)
+
+    def frames(self, source: Source) -> Iterator[VideoFrame]:
+        """Full-size frames of the source's format, 8 bits where it has 8, none lost."""
+        if self.model is not None:
+            yield from self._enhanced(source, self.model)
+            return
+        for frame in source.frames():
+            yield frame if self.scale == 1 else _enlarge(frame, source.format, self.scale)
+
+    def _enhanced(self, source: Source, model: LoadedModel) -> Iterator[VideoFrame]:
+        """What `enhance_frames` gives; one program serves all encodes of a format."""
+        options = _options(self.stage)
+        engine = self.engines.get(source.format)
+        if engine is None:
+            engine = self.engines[source.format] = Engine(model, source.format, options)
+        for batch in gather(source.frames(), source.format, options.batch_size or 1):
+            planes, _ = engine.collect(batch, engine.submit(batch))
+            for place, frame in enumerate(batch.frames, start=batch.first):
+                yield dataclasses.replace(frame, planes=tuple(plane[place] for plane in planes))
+
+
+def _options(stage: str) -> RunOptions:
+    devices = jax.local_devices()
+    # Several CPU devices are one processor; each would have to be compiled for.
+    used = devices[:1] if devices[0].platform == "cpu" else devices
+    return resolve(RunOptions(stage=stage, devices=tuple(used)))
+
+
+@functools.partial(jax.jit, static_argnames=("fmt", "scale"))
+def _enlarge_planes(
+    planes: tuple[jax.Array, ...], fmt: FrameFormat, scale: int
+) -> tuple[jax.Array, ...]:
+    return rgb_to_planes(upsample_bicubic(planes_to_rgb(planes, fmt), scale), fmt)
+
+
+def _enlarge(frame: VideoFrame, fmt: FrameFormat, scale: int) -> VideoFrame:
+    planes = tuple(jnp.asarray(plane)[None] for plane in frame.planes)
+    enlarged = _enlarge_planes(planes, fmt, scale)
+    return dataclasses.replace(frame, planes=tuple(np.asarray(plane)[0] for plane in enlarged))
+
+
+def list_ways(models: Sequence[str], enlargements: Sequence[int] = ()) -> list[Way]:
+    """The codec itself, the bicubic enlargement for every scale, and both stages of every model.
+
+    Args:
+      models: names, workdirs or files of networks.
+      enlargements: scales to enlarge bicubically too, whether a model has them or not.
+
+    Raises:
+      ValueError: there is no such network, or two have one name.
+    """
+    loaded = [load_model(name) for name in dict.fromkeys(models)]
+    scales = list(dict.fromkeys([*enlargements, *(model.scale for model in loaded)]))
+    ways = [Way(CODEC, 1, {"way": CODEC})]
+    for scale in scales:
+        curve = BICUBIC if len(scales) == 1 else f"{BICUBIC} x{scale}"
+        ways.append(Way(curve, scale, {"way": BICUBIC, "scale": scale}))
+    for model in loaded:
+        name = str(model.card["name"])
+        if any(way.curve == name for way in ways):
+            raise ValueError(f"two curves would be called {name!r}; rename one model's folder")
+        for stage in ("a", "b"):
+            identity: dict[str, Any] = {"way": "model", "stage": stage}
+            identity |= {"params": model.digest(), "generator": repr(model.generator)}
+            identity["dtype"] = _options(stage).dtype
+            curve = name if stage == "b" else f"{name}:a"
+            ways.append(Way(curve, model.scale, identity, model, stage))
+    return ways
