@@ -94,7 +94,9 @@ def pair_up(reference: Path, distorted: Path) -> Pairing:
         notes = compare_pictures(*sources)
         return Pairing(reference, distorted, "video", tuple(notes), sources[0].frame_count, sources)
     is_folder = kinds[0] == "folder"
-    files = _pair_files(reference, distorted) if is_folder else ((reference, distorted),)
+    files: tuple[tuple[Path, Path], ...] = ((reference, distorted),)
+    if is_folder:
+        files = pair_files(reference, distorted, "picture")
     return Pairing(reference, distorted, kinds[0], (), len(files), None, files)
 
 
@@ -105,28 +107,41 @@ def _kind(path: Path) -> str:
     return "picture" if is_picture(path) else "video"
 
 
-def _pictures_by_stem(folder: Path) -> dict[str, Path]:
-    files = [p for p in sorted(folder.iterdir()) if p.is_file() and not p.name.startswith(".")]
+def files_of(folder: Path) -> list[Path]:
+    """The files of a folder by name, hidden ones and folders left out."""
+    return [p for p in sorted(folder.iterdir()) if p.is_file() and not p.name.startswith(".")]
+
+
+def _by_stem(folder: Path, what: str) -> dict[str, Path]:
     found: dict[str, Path] = {}
-    for path in files:
-        if not is_picture(path):
-            raise ValueError(f"{path} is no picture; a folder to compare holds nothing else")
+    for path in files_of(folder):
+        if is_picture(path) != (what == "picture"):
+            raise ValueError(f"{path} is no {what}; a folder to compare holds nothing else")
         if path.stem in found:
             raise ValueError(f"{found[path.stem]} and {path} have the same name but for the suffix")
         found[path.stem] = path
     if not found:
-        raise ValueError(f"{folder} holds no picture")
+        raise ValueError(f"{folder} holds no {what}")
     return found
 
 
-def _pair_files(reference: Path, distorted: Path) -> tuple[tuple[Path, Path], ...]:
-    ours, theirs = _pictures_by_stem(reference), _pictures_by_stem(distorted)
+def pair_files(reference: Path, distorted: Path, what: str) -> tuple[tuple[Path, Path], ...]:
+    """The files of two folders that have the same name but for the suffix, by name.
+
+    Args:
+      reference, distorted: the folders.
+      what: "picture" or "video", the kind of every file.
+
+    Raises:
+      ValueError: a file is of another kind, stands alone, or shares its name.
+    """
+    ours, theirs = _by_stem(reference, what), _by_stem(distorted, what)
     for here, there, folder in ((ours, theirs, distorted), (theirs, ours, reference)):
         missing = [path for stem, path in here.items() if stem not in there]
         if missing:
             raise ValueError(
-                f"{folder} has no picture {missing[0].stem!r} to go with {missing[0]} "
-                f"({len(missing)} missing; {len(ours)} pictures against {len(theirs)})"
+                f"{folder} has no {what} {missing[0].stem!r} to go with {missing[0]} "
+                f"({len(missing)} missing; {len(ours)} {what}s against {len(theirs)})"
             )
     return tuple((ours[stem], theirs[stem]) for stem in sorted(ours))
 

@@ -25,12 +25,14 @@ class Scores:
       names: of the frames.
       rows: of the frames, by metric; None where a metric has no value.
       notes: what the user should know, one line each.
+      unit: what a row is of, a "frame" or a "clip".
     """
 
     metrics: tuple[str, ...]
     names: list[str] = dataclasses.field(default_factory=list)
     rows: list[Row] = dataclasses.field(default_factory=list)
     notes: list[str] = dataclasses.field(default_factory=list)
+    unit: str = "frame"
 
     def values(self, metric: str) -> list[float]:
         """Its finite values."""
@@ -40,8 +42,8 @@ class Scores:
     def mean(self, metric: str) -> float | None:
         """The mean of the finite values.
 
-        Infinite only if no frame is finite and one is infinite (identical videos); None if no
-        frame has a value.
+        Infinite only if no row is finite and one is infinite (identical videos); None if no
+        row has a value.
         """
         finite = self.values(metric)
         if finite:
@@ -54,17 +56,18 @@ class Scores:
         lines, others = list(self.notes), "; the mean is over the others"
         for metric in self.metrics:
             values = [row.get(metric) for row in self.rows]
+            of_all = f"of {len(values)} {self.unit}s"
             infinite = sum(value == math.inf for value in values)
             undefined = [n for n, v in zip(self.names, values, strict=True) if v != v]
             if infinite:
                 rest = others if infinite < len(values) else ""
                 lines.append(
-                    f"{metric} is infinite in {infinite} of {len(values)} frames, whose pictures "
+                    f"{metric} is infinite in {infinite} {of_all}, whose pictures "
                     f"are identical{rest}"
                 )
             if undefined:
                 lines.append(
-                    f"{metric} is undefined in {len(undefined)} of {len(values)} frames, first in "
+                    f"{metric} is undefined in {len(undefined)} {of_all}, first in "
                     f"{undefined[0]}{others if len(undefined) < len(values) else ''}"
                 )
         return lines
@@ -113,7 +116,8 @@ def to_json(scores: Scores) -> str:
     return json.dumps({"mean": mean, "frames": frames}, indent=1, allow_nan=False) + "\n"
 
 
-def _cell(value: float | None) -> str:
+def csv_cell(value: float | None) -> str:
+    """A number as CSV says it: empty for none or NaN, "inf" for infinity."""
     return "" if value is None or math.isnan(value) else repr(value)
 
 
@@ -123,8 +127,8 @@ def to_csv(scores: Scores) -> str:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["name", *scores.metrics])
     for name, row in zip(scores.names, scores.rows, strict=True):
-        writer.writerow([name, *(_cell(row.get(metric)) for metric in scores.metrics)])
-    writer.writerow(["mean", *(_cell(scores.mean(metric)) for metric in scores.metrics)])
+        writer.writerow([name, *(csv_cell(row.get(metric)) for metric in scores.metrics)])
+    writer.writerow(["mean", *(csv_cell(scores.mean(metric)) for metric in scores.metrics)])
     return text.getvalue()
 
 
@@ -154,16 +158,16 @@ def _known(scores: Scores, metric: str) -> list[float]:
 
 
 def to_table(scores: Scores) -> str:
-    """Frames (if they are few), lowest, highest and mean score as text."""
+    """Frames (if they are few) or clips, lowest, highest and mean score as text."""
     header = ["", *(METRICS[metric].title for metric in scores.metrics)]
     lines = []
-    if len(scores.rows) <= _SHOWN:
+    if len(scores.rows) <= _SHOWN or scores.unit == "clip":
         for name, row in zip(scores.names, scores.rows, strict=True):
             lines.append([name, *(shown(metric, row.get(metric)) for metric in scores.metrics)])
     if len(scores.rows) > 1:
         for title, choose in (("lowest", min), ("highest", max)):
             found = {m: choose(_known(scores, m), default=None) for m in scores.metrics}
             lines.append([title, *(shown(metric, found[metric]) for metric in scores.metrics)])
-    title = f"mean of {len(scores.rows)} frame{'s' * (len(scores.rows) != 1)}"
+    title = f"mean of {len(scores.rows)} {scores.unit}{'s' * (len(scores.rows) != 1)}"
     lines.append([title, *(shown(metric, scores.mean(metric)) for metric in scores.metrics)])
     return format_columns(header, lines)

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from supervegan_jax.command_line import Parser
+from supervegan_jax.rate_distortion.config_file import add_config
 
 
 def _add_shared(parser: Parser, metrics: str) -> None:
@@ -21,6 +22,7 @@ def _add_shared(parser: Parser, metrics: str) -> None:
 def add_rd(parser: Parser) -> None:
     """Adds the flags of `rd`."""
     add = parser.add_argument
+    add_config(parser)
     add("--clips", nargs="+", type=Path, required=True, metavar="VIDEO")
     add("--input-kbps", default="150,250,500,1000,2000", metavar="KBPS,..", help="into the models")
     add(
@@ -33,10 +35,30 @@ def add_rd(parser: Parser) -> None:
     parser.set_defaults(work=run_rd)
 
 
+def add_workdir(parser: Parser) -> None:
+    """Adds the folder of a finished run, which a config may name too."""
+    parser.add_argument("workdir", nargs="?", type=Path, metavar="WORKDIR", help="of a finished rd")
+    # What a config's "workdir" becomes: flags can stand before the words that win over them.
+    parser.add_argument("--workdir", dest="configured", type=Path, help=argparse.SUPPRESS)
+    add_config(parser)
+
+
+def workdir_of(options: argparse.Namespace) -> Path:
+    """The folder that the command line or else its config names.
+
+    Raises:
+      ValueError: neither does.
+    """
+    found: Path | None = options.workdir or options.configured
+    if found is None:
+        raise ValueError("no WORKDIR; name the folder of a finished rd, or a --config that does")
+    return found
+
+
 def add_table(parser: Parser) -> None:
     """Adds the flags of `table`."""
     add = parser.add_argument
-    add("workdir", type=Path, metavar="WORKDIR", help="of a finished rd")
+    add_workdir(parser)
     add("--kbps", type=int, required=True, help="target bitrate of every column")
     add("--codec", default="h264")
     add("--metrics", default="lpips,psnr", metavar="NAME,..", help="default: %(default)s")
@@ -60,7 +82,8 @@ def add_advise(parser: Parser) -> None:
     parser.set_defaults(work=run_advise)
 
 
-def _names(text: str) -> tuple[str, ...]:
+def read_names(text: str) -> tuple[str, ...]:
+    """The names of "one,other", each once."""
     return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
@@ -72,8 +95,8 @@ def run_rd(options: argparse.Namespace) -> None:
 
     settings = Settings(
         clips=tuple(options.clips),
-        models=_names(options.models),
-        codecs=_names(options.codecs),
+        models=read_names(options.models),
+        codecs=read_names(options.codecs),
         input_kbps=read_numbers(options.input_kbps),
         reference_kbps=read_numbers(options.reference_kbps),
         metrics=read_metrics(options.metrics),
@@ -95,8 +118,8 @@ def run_advise(options: argparse.Namespace) -> None:
     wanted = read_wanted(options.wanted, metrics)
     settings = Settings(
         clips=(options.source,),
-        models=_names(options.models),
-        codecs=_names(options.codecs),
+        models=read_names(options.models),
+        codecs=read_names(options.codecs),
         input_kbps=ladder(options.bitrate_kbps),
         reference_kbps=ladder(options.bitrate_kbps),
         metrics=metrics,
@@ -114,7 +137,7 @@ def run_advise(options: argparse.Namespace) -> None:
 
 def run_table(options: argparse.Namespace) -> None:
     """Prints clips against curves at one bitrate."""
-    from supervegan_jax.evaluation.results import check_outputs, write_whole
+    from supervegan_jax.evaluation.results import check_outputs
     from supervegan_jax.evaluation.scoring import read_metrics
     from supervegan_jax.rate_distortion import clip_table
     from supervegan_jax.rate_distortion.tables import read_points
@@ -123,12 +146,10 @@ def run_table(options: argparse.Namespace) -> None:
         check_outputs([options.output], [])
         clip_table.check_format(options.output)
     table = clip_table.make_table(
-        read_points(options.workdir / "rd.json"),
+        read_points(workdir_of(options) / "rd.json"),
         codec=options.codec,
         kbps=options.kbps,
         metrics=read_metrics(options.metrics),
-        curves=None if options.curves is None else _names(options.curves),
+        curves=None if options.curves is None else read_names(options.curves),
     )
-    print(clip_table.as_text(table))
-    if options.output is not None:
-        write_whole(options.output, clip_table.render(table, options.output))
+    clip_table.show(table, options.output)

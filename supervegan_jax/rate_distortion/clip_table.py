@@ -7,7 +7,7 @@ import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from supervegan_jax.evaluation.results import format_columns
+from supervegan_jax.evaluation.results import format_columns, write_whole
 from supervegan_jax.evaluation.scoring import METRICS
 from supervegan_jax.rate_distortion.curves import Point, label, names, pool_points, select
 
@@ -37,8 +37,8 @@ class ClipTable:
 
     Attributes:
       title: of the whole.
-      header: of the columns; the first is the clips'.
-      rows: (clip, cells), the mean last.
+      header: of the columns; the first is that of the rows' names.
+      rows: (name, cells); of clips, the mean last.
     """
 
     title: str
@@ -88,18 +88,20 @@ def make_table(
         for metric in metrics:
             found_points = [select(everything, clip=clip, curve=curve) for curve in columns]
             scores = [some[0].scores[metric] if some else None for some in found_points]
-            cells += _ranked(metric, scores)
+            cells += rank_scores(metric, scores)
         rows.append((clip, tuple(cells)))
-    titles = [f"{label(c, codec)}, {_title(m)}" for m in metrics for c in columns]
+    titles = [f"{label(c, codec)}, {table_title(m)}" for m in metrics for c in columns]
     return ClipTable(f"{codec} at {kbps} kbit/s", ("clip", *titles), tuple(rows))
 
 
-def _title(metric: str) -> str:
+def table_title(metric: str) -> str:
+    """What tables call a metric, with the factor that they print it by."""
     factor = _FACTORS.get(metric, 1)
     return METRICS[metric].title + (f" x{factor}" if factor != 1 else "")
 
 
-def _ranked(metric: str, scores: Sequence[float | None]) -> list[Cell]:
+def rank_scores(metric: str, scores: Sequence[float | None]) -> list[Cell]:
+    """The scores as printed, the best and the second best of them marked."""
     digits = _DIGITS.get(metric, METRICS[metric].digits)
     factor = _FACTORS.get(metric, 1)
     texts = ["-" if score is None else f"{score * factor:.{digits}f}" for score in scores]
@@ -121,13 +123,20 @@ def as_text(table: ClipTable) -> str:
     for number, title in enumerate(table.header[1:], start=1):
         lines.append(f"  ({number}) {title}")
     numbers = [f"({number})" for number in range(1, len(table.header))]
-    return "\n".join([*lines, format_columns(["clip", *numbers], groups)])
+    return "\n".join([*lines, format_columns([table.header[0], *numbers], groups)])
 
 
 def check_format(path: Path) -> None:
     """Raises `ValueError` unless `render` can write files of this name."""
     if path.suffix not in FORMATS:
         raise ValueError(f"{path}: accepted are files named {', '.join(FORMATS)}")
+
+
+def show(table: ClipTable, output: Path | None) -> None:
+    """Prints a table, and writes it if a file is named."""
+    print(as_text(table))
+    if output is not None:
+        write_whole(output, render(table, output))
 
 
 def render(table: ClipTable, path: Path) -> str:
@@ -140,7 +149,7 @@ def render(table: ClipTable, path: Path) -> str:
     writers: dict[str, Callable[[ClipTable], str]] = {
         ".md": _as_markdown,
         ".csv": _as_csv,
-        ".html": _as_html,
+        ".html": as_html,
     }
     return writers[path.suffix](table)
 
@@ -162,7 +171,8 @@ def _as_csv(table: ClipTable) -> str:
     return text.getvalue()
 
 
-def _as_html(table: ClipTable) -> str:
+def as_html(table: ClipTable) -> str:
+    """A <table> with its caption."""
     marks = ("{}", "<b>{}</b>", "<u>{}</u>")
     head = "".join(f"<th scope=col>{html.escape(title)}</th>" for title in table.header)
     body = []

@@ -52,14 +52,16 @@ def draw_all(
     return written
 
 
-def _figure(rows: int, columns: int) -> tuple[Any, Any]:
+def new_figure(rows: int, columns: int) -> tuple[Any, Any]:
+    """A figure and its axes, [rows, columns]."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4.2 * columns, 3.4 * rows), layout="constrained", dpi=110)
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
-def _save(figure: Any, path: Path) -> None:
+def save_figure(figure: Any, path: Path) -> None:
+    """Writes a PNG that appears complete or not at all."""
     temporary = temporary_name(path)
     try:
         figure.savefig(temporary, format="png")
@@ -68,7 +70,8 @@ def _save(figure: Any, path: Path) -> None:
         temporary.unlink(missing_ok=True)
 
 
-def _style(curve: str, order: Sequence[str]) -> dict[str, Any]:
+def style_of(curve: str, order: Sequence[str]) -> dict[str, Any]:
+    """How a curve is drawn among the curves of `order`."""
     if curve == CODEC:
         return {"color": "black", "marker": "o", "linestyle": "-"}
     if curve.startswith(BICUBIC):
@@ -84,7 +87,7 @@ def _style(curve: str, order: Sequence[str]) -> dict[str, Any]:
 
 def draw_curves(points: Sequence[Point], metrics: Sequence[str], title: str, path: Path) -> None:
     """Draws the curves of one clip or mean: every metric against kbit/s and bits per pixel."""
-    figure, axes = _figure(len(_AXES), len(metrics))
+    figure, axes = new_figure(len(_AXES), len(metrics))
     order = names(points, "curve")
     for row, (field, title_of_axis) in enumerate(_AXES):
         for column, metric in enumerate(metrics):
@@ -97,25 +100,27 @@ def draw_curves(points: Sequence[Point], metrics: Sequence[str], title: str, pat
                     label=label(curve, points[0].codec),
                     markersize=4,
                     linewidth=1.4,
-                    **_style(curve, order),
+                    **style_of(curve, order),
                 )
-            _prepare(axis, title_of_axis)
+            log_axis(axis, title_of_axis)
             better = "higher" if METRICS[metric].higher_is_better else "lower"
             axis.set_ylabel(f"{METRICS[metric].title}, {better} is better")
     figure.suptitle(title)
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
-    _save(figure, path)
+    save_figure(figure, path)
 
 
-def _prepare(axis: Any, title: str) -> None:
+def log_axis(axis: Any, title: str) -> None:
+    """Makes the x axis one of bitrates."""
     axis.set_xscale("log")
     axis.set_xlabel(title)
     axis.grid(True, which="major", alpha=0.3)
-    _plain_numbers(axis.xaxis)
+    plain_numbers(axis.xaxis)
 
 
-def _plain_numbers(axis: Any) -> None:
+def plain_numbers(axis: Any) -> None:
+    """Labels a logarithmic axis 1, 2, 5, 10, 20, .. instead of by powers."""
     from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 
     axis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0)))
@@ -127,25 +132,25 @@ def _draw_equivalents(
     rows: Sequence[EquivalentRow], metrics: Sequence[str], codec: str, path: Path
 ) -> None:
     """Equivalent over own bitrate (Fig. 17): above the diagonal, bits are saved."""
-    figure, axes = _figure(1, len(metrics))
+    figure, axes = new_figure(1, len(metrics))
     order = list(dict.fromkeys(row.curve for row in rows))
     for column, metric in enumerate(metrics):
         axis = axes[0][column]
         for curve in order:
             some = [r for r in rows if (r.curve, r.metric) == (curve, metric)]
-            _plot_equivalents(axis, some, _style(curve, order), label(curve, codec))
+            _plot_equivalents(axis, some, style_of(curve, order), label(curve, codec))
         measured = [row.measured_kbps for row in rows]
         ends = (min(measured, default=100), max(measured, default=1000))
         axis.plot(ends, ends, color="black", linewidth=0.8, label="no gain")
-        _prepare(axis, _AXES[0][1])
+        log_axis(axis, _AXES[0][1])
         axis.set_yscale("log")
-        _plain_numbers(axis.yaxis)
+        plain_numbers(axis.yaxis)
         axis.set_ylabel(f"{codec} at full size, kbit/s")
         axis.set_title(f"with the same {METRICS[metric].title}", fontsize=10)
     figure.suptitle(f"Equivalent bitrate of {codec}: mean over clips, 95 % interval")
     handles, labels = axes[0][0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _plot_equivalents(

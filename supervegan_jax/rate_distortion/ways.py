@@ -2,14 +2,15 @@
 
 import dataclasses
 import functools
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 
-from supervegan_jax.enhancement.batches import gather
+from supervegan_jax.enhancement.batches import REACH, gather
 from supervegan_jax.enhancement.options import RunOptions, resolve
 from supervegan_jax.enhancement.program import Engine
 from supervegan_jax.ops.color import planes_to_rgb, rgb_to_planes
@@ -44,18 +45,41 @@ class Way:
     def frames(self, source: Source) -> Iterator[VideoFrame]:
         """Full-size frames of the source's format, 8 bits where it has 8, none lost."""
         if self.model is not None:
-            yield from self._enhanced(source, self.model)
+            yield from self._enhanced(source, source.frames(), self.model, 0)
             return
         for frame in source.frames():
             yield frame if self.scale == 1 else _enlarge(frame, source.format, self.scale)
 
-    def _enhanced(self, source: Source, model: LoadedModel) -> Iterator[VideoFrame]:
+    def frame_at(self, source: Source, index: int) -> VideoFrame:
+        """The frame of `frames` with this index, made from its own window alone.
+
+        Raises:
+          ValueError: the video ends before.
+        """
+        frames: Iterator[VideoFrame]
+        if self.model is None:
+            window = source.frames(index)
+            frames = (
+                frame if self.scale == 1 else _enlarge(frame, source.format, self.scale)
+                for frame in window
+            )
+        else:
+            window = source.frames(max(0, index - REACH))
+            near = itertools.takewhile(lambda frame: frame.index <= index + REACH, window)
+            frames = self._enhanced(source, near, self.model, index)
+        for frame in frames:
+            return frame
+        raise ValueError(f"{source.name} has no frame {index}")
+
+    def _enhanced(
+        self, source: Source, decoded: Iterable[VideoFrame], model: LoadedModel, first: int
+    ) -> Iterator[VideoFrame]:
         """What `enhance_frames` gives; one program serves all encodes of a format."""
         options = _options(self.stage)
         engine = self.engines.get(source.format)
         if engine is None:
             engine = self.engines[source.format] = Engine(model, source.format, options)
-        for batch in gather(source.frames(), source.format, options.batch_size or 1):
+        for batch in gather(decoded, source.format, options.batch_size or 1, first):
             planes, _ = engine.collect(batch, engine.submit(batch))
             for place, frame in enumerate(batch.frames, start=batch.first):
                 yield dataclasses.replace(frame, planes=tuple(plane[place] for plane in planes))

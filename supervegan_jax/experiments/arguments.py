@@ -1,0 +1,134 @@
+"""The flags of `evaluate stages`, `plane`, `training` and `runtime`."""
+
+import argparse
+from pathlib import Path
+
+from supervegan_jax.command_line import Parser
+from supervegan_jax.rate_distortion.arguments import add_workdir, workdir_of
+
+
+def add_stages(parser: Parser) -> None:
+    """Adds the flags of `stages`."""
+    add = parser.add_argument
+    add_workdir(parser)
+    add("--kbps", metavar="KBPS,..", help="target bitrates of the input (default: all)")
+    add("--codec", default="h264")
+    add("--metrics", default="lpips,psnr", metavar="NAME,..", help="default: %(default)s")
+    add("--output", type=Path, metavar="FILE", help="write it too, as .md, .csv or .html")
+    parser.set_defaults(work=run_stages)
+
+
+def add_plane(parser: Parser) -> None:
+    """Adds the flags of `plane`."""
+    add = parser.add_argument
+    add_workdir(parser)
+    add("--kbps", type=int, required=True, help="target bitrate of every curve")
+    add("--codec", default="h264")
+    add("--distortion", default="rmse", metavar="NAME", help="default: %(default)s")
+    add("--perception", default="niqe", metavar="NAME", help="default: %(default)s")
+    add("--plot", type=Path, metavar="PNG", help="draw it")
+    add("--json", type=Path, metavar="FILE", help="write the points")
+    parser.set_defaults(work=run_plane)
+
+
+def add_training(parser: Parser) -> None:
+    """Adds the flags of `training`."""
+    add = parser.add_argument
+    add_workdir(parser)
+    add("--trained", required=True, metavar="NAME=KBPS,..", help="which network, at which bitrate")
+    add("--codec", default="h264")
+    add("--metrics", default="lpips", metavar="NAME,..", help="default: %(default)s")
+    add("--output", type=Path, metavar="FILE", help="write the table, as .md, .csv or .html")
+    add("--plot", type=Path, metavar="PNG", help="draw the curves")
+    add("--json", type=Path, metavar="FILE", help="write the numbers")
+    parser.set_defaults(work=run_training)
+
+
+def add_runtime(parser: Parser) -> None:
+    """Adds the flags of `runtime`."""
+    parser.add_argument("benchmark", type=Path, metavar="BENCHMARK", help="JSON, a list of rows")
+    parser.add_argument(
+        "--output", type=Path, metavar="FILE", help="write it too, as .md, .csv or .html"
+    )
+    parser.set_defaults(work=run_runtime)
+
+
+def _check(options: argparse.Namespace) -> None:
+    from supervegan_jax.evaluation.results import check_outputs
+    from supervegan_jax.rate_distortion import clip_table
+
+    table = getattr(options, "output", None)
+    outputs = [table, getattr(options, "plot", None), getattr(options, "json", None)]
+    check_outputs([path for path in outputs if path is not None], [])
+    if table is not None:
+        clip_table.check_format(table)
+
+
+def run_stages(options: argparse.Namespace) -> None:
+    """Prints what each stage adds."""
+    from supervegan_jax.evaluation.scoring import read_metrics
+    from supervegan_jax.experiments.stages import stage_table
+    from supervegan_jax.rate_distortion import clip_table
+    from supervegan_jax.rate_distortion.settings import read_numbers
+    from supervegan_jax.rate_distortion.tables import read_points
+
+    _check(options)
+    table = stage_table(
+        read_points(workdir_of(options) / "rd.json"),
+        codec=options.codec,
+        kbps=None if options.kbps is None else read_numbers(options.kbps),
+        metrics=read_metrics(options.metrics),
+    )
+    clip_table.show(table, options.output)
+
+
+def run_plane(options: argparse.Namespace) -> None:
+    """Prints the perception-distortion plane."""
+    from supervegan_jax.evaluation.results import write_whole
+    from supervegan_jax.evaluation.scoring import read_metrics
+    from supervegan_jax.experiments import plane
+    from supervegan_jax.rate_distortion.tables import read_points
+
+    _check(options)
+    read_metrics((options.distortion, options.perception))
+    made = plane.make_plane(
+        read_points(workdir_of(options) / "rd.json"),
+        codec=options.codec,
+        kbps=options.kbps,
+        distortion=options.distortion,
+        perception=options.perception,
+    )
+    print(plane.to_text(made))
+    if options.json is not None:
+        write_whole(options.json, plane.to_json(made))
+    if options.plot is not None:
+        plane.draw(made, options.plot)
+
+
+def run_training(options: argparse.Namespace) -> None:
+    """Prints the effect of the training bitrate."""
+    from supervegan_jax.evaluation.results import write_whole
+    from supervegan_jax.evaluation.scoring import read_metrics
+    from supervegan_jax.experiments import training_bitrate
+    from supervegan_jax.rate_distortion import clip_table
+    from supervegan_jax.rate_distortion.tables import read_points
+
+    _check(options)
+    points = read_points(workdir_of(options) / "rd.json")
+    trained = training_bitrate.read_trained(options.trained, points)
+    metrics = read_metrics(options.metrics)
+    found = training_bitrate.effects(points, trained, codec=options.codec, metrics=metrics)
+    clip_table.show(training_bitrate.to_table(found, trained), options.output)
+    if options.json is not None:
+        write_whole(options.json, training_bitrate.to_json(found, trained))
+    if options.plot is not None:
+        training_bitrate.draw(found, trained, options.plot)
+
+
+def run_runtime(options: argparse.Namespace) -> None:
+    """Prints a benchmark's table."""
+    from supervegan_jax.experiments.runtime import read_benchmark
+    from supervegan_jax.rate_distortion import clip_table
+
+    _check(options)
+    clip_table.show(read_benchmark(options.benchmark), options.output)

@@ -1,0 +1,135 @@
+"""The perception-distortion plane of all curves at one bitrate, and its Pareto front (Fig. 9).
+
+The plane is that of Blau and Michaeli (CVPR 2018): a distortion against the truth on one axis, a
+quality judged without it on the other. What nothing else beats in both lies on the front.
+"""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from supervegan_jax.evaluation.results import format_columns, shown
+from supervegan_jax.evaluation.scoring import METRICS
+from supervegan_jax.rate_distortion import plots
+from supervegan_jax.rate_distortion.curves import Point, label, names, pool_points, select
+
+
+@dataclasses.dataclass(frozen=True)
+class PlanePoint:
+    """One way of making frames.
+
+    Attributes:
+      curve: its name, see `curves.Point`.
+      measured_kbps: geometric mean over clips.
+      distortion, perception: means over clips.
+      on_front: no other is at least as good in both and better in one.
+    """
+
+    curve: str
+    measured_kbps: float
+    distortion: float
+    perception: float
+    on_front: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Plane:
+    """All curves of one codec at one target bitrate; the metrics are keys of `METRICS`."""
+
+    codec: str
+    target_kbps: int
+    distortion: str
+    perception: str
+    points: tuple[PlanePoint, ...]
+
+
+def make_plane(
+    points: Sequence[Point], *, codec: str, kbps: int, distortion: str, perception: str
+) -> Plane:
+    """Places the mean curves of a run.
+
+    Raises:
+      ValueError: the run has no such codec, bitrate or metric, or no curve has both values.
+    """
+    pooled = select(pool_points(points), codec=codec)
+    if not pooled:
+        raise ValueError(f"codec {codec!r}; this run has {', '.join(names(points, 'codec'))}")
+    for metric in (distortion, perception):
+        if metric not in pooled[0].scores:
+            known = ", ".join(pooled[0].scores)
+            raise ValueError(f"metric {metric!r}; this run has {known}: rd --metrics adds more")
+    here = select(pooled, target_kbps=kbps)
+    if not here:
+        targets = sorted(set(names(pooled, "target_kbps")))
+        raise ValueError(f"{kbps} kbit/s; this run has {', '.join(map(str, targets))}")
+    placed = []
+    for point in here:
+        x, y = point.scores[distortion], point.scores[perception]
+        if x is not None and y is not None:
+            placed.append((point, x, y))
+    if not placed:
+        raise ValueError(f"no curve has {distortion} and {perception} at {kbps} kbit/s")
+    signs = [1.0 if METRICS[m].higher_is_better else -1.0 for m in (distortion, perception)]
+    front = pareto_front([(signs[0] * x, signs[1] * y) for _, x, y in placed])
+    found = [
+        PlanePoint(point.curve, point.measured_kbps, x, y, on_front)
+        for (point, x, y), on_front in zip(placed, front, strict=True)
+    ]
+    return Plane(codec, kbps, distortion, perception, tuple(found))
+
+
+def pareto_front(values: Sequence[tuple[float, float]]) -> list[bool]:
+    """Whether no other pair is at least as large in both places and larger in one."""
+    return [
+        not any(other[0] >= mine[0] and other[1] >= mine[1] and other != mine for other in values)
+        for mine in values
+    ]
+
+
+def to_text(plane: Plane) -> str:
+    """A table, those on the front marked."""
+    axes = (plane.distortion, plane.perception)
+    lines = [
+        [
+            label(point.curve, plane.codec) + (" *" if point.on_front else ""),
+            f"{point.measured_kbps:.0f}",
+            shown(axes[0], point.distortion),
+            shown(axes[1], point.perception),
+        ]
+        for point in plane.points
+    ]
+    title = f"{plane.codec} at {plane.target_kbps} kbit/s, * on the Pareto front"
+    return format_columns([title, "measured", *(METRICS[m].title for m in axes)], lines)
+
+
+def to_json(plane: Plane) -> str:
+    """The plane's fields, version 1."""
+    content = {"version": 1, **dataclasses.asdict(plane)}
+    return json.dumps(content, indent=1, allow_nan=False) + "\n"
+
+
+def draw(plane: Plane, path: Path) -> None:
+    """Draws the plane as a PNG; better is towards the lower left."""
+    figure, axes = plots.new_figure(1, 1)
+    axis = axes[0][0]
+    order = [point.curve for point in plane.points]
+    for point in plane.points:
+        style = plots.style_of(point.curve, order) | {"linestyle": "none"}
+        title = label(point.curve, plane.codec)
+        axis.plot([point.distortion], [point.perception], label=title, markersize=7, **style)
+    front = sorted((p.distortion, p.perception) for p in plane.points if p.on_front)
+    xs, ys = [x for x, _ in front], [y for _, y in front]
+    axis.plot(xs, ys, color="gray", linewidth=1, linestyle="--", label="Pareto front", zorder=0)
+    for metric, set_title, invert in (
+        (plane.distortion, axis.set_xlabel, axis.invert_xaxis),
+        (plane.perception, axis.set_ylabel, axis.invert_yaxis),
+    ):
+        better = METRICS[metric].higher_is_better
+        set_title(f"{METRICS[metric].title}, {'higher' if better else 'lower'} is better")
+        if better:
+            invert()
+    axis.grid(True, alpha=0.3)
+    figure.suptitle(f"{plane.codec} at {plane.target_kbps} kbit/s")
+    figure.legend(loc="outside lower center")
+    plots.save_figure(figure, path)

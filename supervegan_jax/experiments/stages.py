@@ -1,0 +1,62 @@
+"""What each stage of a network adds: the enlarged input, stage A, stage B (Table 7)."""
+
+from collections.abc import Sequence
+
+from supervegan_jax.rate_distortion.clip_table import Cell, ClipTable, rank_scores, table_title
+from supervegan_jax.rate_distortion.curves import Point, names, pool_points, select
+from supervegan_jax.rate_distortion.settings import BICUBIC
+
+
+def model_names(points: Sequence[Point]) -> list[str]:
+    """The networks of a run: the curves that also have a first stage."""
+    curves = names(points, "curve")
+    return [curve for curve in curves if f"{curve}:a" in curves]
+
+
+def stage_table(
+    points: Sequence[Point], *, codec: str, kbps: Sequence[int] | None, metrics: Sequence[str]
+) -> ClipTable:
+    """Means over clips of every network's input, stage A and stage B, at each bitrate.
+
+    Args:
+      points: of a run.
+      codec: of the bits.
+      kbps: target bitrates; None takes all that went into networks.
+      metrics: keys of `METRICS`, one column each; the best of the three is ranked 1.
+
+    Raises:
+      ValueError: the run has no such codec, bitrate or metric.
+    """
+    pooled = select(pool_points(points), codec=codec)
+    models = model_names(pooled)
+    known = sorted({p.target_kbps for p in pooled if p.curve in models})
+    if not known:
+        raise ValueError(f"codec {codec!r}; this run has {', '.join(names(points, 'codec'))}")
+    rows: list[tuple[str, tuple[Cell, ...]]] = []
+    for rate in known if kbps is None else kbps:
+        if rate not in known:
+            raise ValueError(f"{rate} kbit/s; models had {', '.join(map(str, known))}")
+        for model in models:
+            rows += _rows_of(select(pooled, target_kbps=rate), model, metrics)
+    titles = [table_title(metric) for metric in metrics]
+    count = len(names(points, "clip"))
+    title = f"{codec}, mean of {count} clip{'s' * (count > 1)}: what each stage adds"
+    return ClipTable(title, ("input and stage", *titles), tuple(rows))
+
+
+def _rows_of(
+    points: Sequence[Point], model: str, metrics: Sequence[str]
+) -> list[tuple[str, tuple[Cell, ...]]]:
+    scale = select(points, curve=model)[0].scale
+    plain = next(p for p in points if p.curve.startswith(BICUBIC) and p.scale == scale)
+    steps = [plain, select(points, curve=f"{model}:a")[0], select(points, curve=model)[0]]
+    for metric in metrics:
+        if metric not in plain.scores:
+            raise ValueError(f"metric {metric!r}; this run has {', '.join(plain.scores)}")
+    columns = [rank_scores(metric, [p.scores[metric] for p in steps]) for metric in metrics]
+    titles = ("input, bicubic", "stage A", "stage B")
+    head = f"{model}, {plain.measured_kbps:.0f} kbit/s: "
+    return [
+        (head + title, tuple(column[index] for column in columns))
+        for index, title in enumerate(titles)
+    ]
