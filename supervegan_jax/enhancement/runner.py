@@ -219,9 +219,11 @@ def enhance_frames(
                 yield frame
     finally:
         stop.set()
-        for thread in threads:
-            # A reader that waits for a live input ends when the input does.
-            thread.join(timeout=1.0)
+        reader, computer = threads
+        # A reader that waits for a live input ends when the input does.
+        reader.join(timeout=1.0)
+        # A program that ends while the devices compute aborts.
+        computer.join()
 
 
 def _outputs(batch: Batch, planes: Planes, bicubic: Planes) -> Iterator[EnhancedFrame]:
