@@ -57,9 +57,17 @@ def get_config() -> ConfigDict:
 
     # models.build_generator: the class and its fields.
     c.model = ConfigDict({"name": "supervegan", **_model_fields()})
-    # models.discriminator: features of its first layer; pixels of the random square it is shown of
-    # each patch, 0 is all.
-    c.discriminator = ConfigDict({"width": 64, "crop_size": 0})
+    # job: where the generator starts from, instead of random numbers: a shipped name, a training
+    # workdir or a model file. Steps, optimizers and discriminator begin anew.
+    c.initial_weights = ""
+
+    # models.discriminator
+    c.discriminator = ConfigDict()
+    c.discriminator.width = 64  # features of its first layer
+    # standard (Eq. 8) or relativistic: real against generated, patch by patch; losses.adversarial
+    c.discriminator.loss = "standard"
+    c.discriminator.detail_input = False  # show it the image minus its 3x3 mean, too
+    c.discriminator.crop_size = 0  # pixels of the random square it is shown of each patch; 0 is all
 
     # losses.perceptual: L_P of Eq. 7.
     c.perceptual = ConfigDict()

@@ -11,16 +11,20 @@ import numpy as np
 from flax import linen as nn
 from ml_collections import ConfigDict
 
+from supervegan_jax.losses.adversarial import ADVERSARIAL_LOSSES, AdversarialLoss
 from supervegan_jax.losses.perceptual import perceptual_loss
 from supervegan_jax.models import build_generator
 from supervegan_jax.models.discriminator import Discriminator
 from supervegan_jax.models.vgg import VGG
 from supervegan_jax.ops.crop import random_crop_position
 from supervegan_jax.pretrained.vgg_weights import load_vgg
+from supervegan_jax.training.checkpoints import flatten, unflatten
 from supervegan_jax.training.loop import Batches
 from supervegan_jax.training.optimizers import make_optimizer, make_schedule
 from supervegan_jax.training.phases import Phase, make_phases
 from supervegan_jax.training.system import PerceptualLoss, System
+from supervegan_jax.weights.load import load_model
+from supervegan_jax.weights.model_file import parameter_shapes
 
 DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
@@ -57,7 +61,10 @@ def build_system(config: ConfigDict, phases: tuple[Phase, ...]) -> System:
     fall = optimizer.final_learning_rate / optimizer.learning_rate
     return System(
         generator=build_model(config),
-        discriminator=Discriminator(config.discriminator.width, dtype),
+        discriminator=Discriminator(
+            config.discriminator.width, config.discriminator.detail_input, dtype
+        ),
+        adversarial=adversarial_loss(config.discriminator.loss),
         discriminator_crop=config.discriminator.crop_size,
         perceptual=build_perceptual(config, dtype),
         optimizer=make_optimizer(optimizer.b1, optimizer.b2, optimizer.max_gradient_norm),
@@ -73,6 +80,18 @@ def build_system(config: ConfigDict, phases: tuple[Phase, ...]) -> System:
         accumulate=optimizer.accumulate,
         seed=config.seed,
     )
+
+
+def adversarial_loss(name: str) -> AdversarialLoss:
+    """The adversarial loss of that name.
+
+    Raises:
+      ValueError: there is none.
+    """
+    if name not in ADVERSARIAL_LOSSES:
+        accepted = ", ".join(ADVERSARIAL_LOSSES)
+        raise ValueError(f"discriminator.loss {name!r}; accepted are {accepted}")
+    return ADVERSARIAL_LOSSES[name]
 
 
 def build_perceptual(config: ConfigDict, dtype: Any) -> PerceptualLoss:
@@ -106,6 +125,21 @@ def load_frozen(config: ConfigDict, phases: tuple[Phase, ...]) -> dict[str, Any]
     # Only the layers the slice has, so that no device holds the others.
     wanted = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
     return _select(variables, wanted)
+
+
+def load_initial(config: ConfigDict) -> dict[str, Any] | None:
+    """The parameters `config.initial_weights` names; None without a name.
+
+    Raises:
+      ValueError: there is no such model, or it is another network than the config's.
+    """
+    if not config.initial_weights:
+        return None
+    params = flatten(load_model(config.initial_weights).params)
+    try:
+        return cast(dict[str, Any], unflatten(params, parameter_shapes(build_model(config))))
+    except ValueError as error:
+        raise ValueError(f"initial_weights {config.initial_weights!r}: {error}") from error
 
 
 def _select(tree: Any, like: Any) -> Any:

@@ -57,6 +57,7 @@ def train(config: ConfigDict, workdir: Path) -> None:
         ),
         scale=config.model.scale,
         metadata=metadata,
+        initial=build.load_initial(config),
     )
     rows, of_clips = summary.summarize(evaluator, state.ema, clips, workdir)
     kbps = sum(clip.measured_kbps for clip in clips) / len(clips)

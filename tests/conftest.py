@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from flax import linen as nn
 
+from supervegan_jax.losses.adversarial import ADVERSARIAL_LOSSES
 from supervegan_jax.models.discriminator import Discriminator
 from supervegan_jax.models.supervegan import SuperVegan, uniform_widths
 from supervegan_jax.ops.resize import upsample_nearest
@@ -53,6 +54,7 @@ def make_system(phases: tuple[Phase, ...], **changes: object) -> System:
             inner_blocks=0,
         ),
         "discriminator": Discriminator(width=2),
+        "adversarial": ADVERSARIAL_LOSSES["standard"],
         "discriminator_crop": 0,
         "perceptual": lambda frozen, x, y, key: jax.numpy.mean(
             jax.numpy.square((x - y) @ frozen["kernel"])

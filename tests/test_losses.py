@@ -3,7 +3,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from supervegan_jax.losses.adversarial import discriminator_loss, generator_loss
+from supervegan_jax.losses.adversarial import ADVERSARIAL_LOSSES
 from supervegan_jax.losses.pixel import mse
 from supervegan_jax.losses.total import TERMS, LossInputs, total_loss
 
@@ -16,7 +16,7 @@ def inputs(**changes):
         },
         "target": jnp.full((1, 4, 4, 3), 0.25),
         "alpha": 1.0,
-        "discriminate": lambda images: jnp.zeros(images.shape[0]),
+        "adversarial": lambda estimate, target: jnp.float32(np.log(2)),
         "perceptual": lambda x, y: jnp.float32(2.0),
     }
     return LossInputs(**fields | changes)
@@ -31,22 +31,46 @@ def test_mse_by_hand():
         mse(x, y[:, :, :, :2])
 
 
-def test_adversarial_losses_are_equation_8():
-    real, fake = np.array([2.0, -1.0]), np.array([0.5, -3.0])
-    d = lambda logit: 1 / (1 + np.exp(-logit))  # noqa: E731
-    np.testing.assert_allclose(
-        generator_loss(jnp.asarray(fake)), -np.log(d(fake)).mean(), rtol=1e-6
-    )
-    expected = -np.log(d(real)).mean() - np.log(1 - d(fake)).mean()
-    ours = discriminator_loss(jnp.asarray(real), jnp.asarray(fake))
-    np.testing.assert_allclose(ours, expected, rtol=1e-6)
+def sigmoid(logits):
+    return 1 / (1 + np.exp(-logits))
+
+
+REAL, FAKE = np.array([2.0, -1.0]), np.array([0.5, -3.0])
+
+
+@pytest.mark.parametrize(
+    ("name", "generator", "discriminator"),
+    [
+        # Eq. 8
+        (
+            "standard",
+            -np.log(sigmoid(FAKE)).mean(),
+            -np.log(sigmoid(REAL)).mean() - np.log(1 - sigmoid(FAKE)).mean(),
+        ),
+        # Jolicoeur-Martineau 2018, Eq. 2 and 3
+        (
+            "relativistic",
+            -np.log(sigmoid(FAKE - REAL)).mean(),
+            -np.log(sigmoid(REAL - FAKE)).mean(),
+        ),
+    ],
+)
+def test_adversarial_losses_equal_their_formulas(name, generator, discriminator):
+    loss = ADVERSARIAL_LOSSES[name]
+    logits = jnp.asarray(REAL), jnp.asarray(FAKE)
+    np.testing.assert_allclose(loss.generator(*logits), generator, rtol=1e-6)
+    np.testing.assert_allclose(loss.discriminator(*logits), discriminator, rtol=1e-6)
 
 
 def test_adversarial_losses_stay_finite_where_probabilities_round():
-    assert float(generator_loss(jnp.array([-200.0]))) == pytest.approx(200)
-    assert float(discriminator_loss(jnp.array([-200.0]), jnp.array([200.0]))) == pytest.approx(400)
+    low, high, none = jnp.array([-200.0]), jnp.array([200.0]), jnp.array([0.0])
+    standard, relativistic = ADVERSARIAL_LOSSES["standard"], ADVERSARIAL_LOSSES["relativistic"]
+    assert float(standard.generator(none, low)) == pytest.approx(200)
+    assert float(standard.discriminator(low, high)) == pytest.approx(400)
+    assert float(relativistic.discriminator(low, high)) == pytest.approx(400)
     # d/dlogit of -log D is D - 1
-    assert float(jax.grad(lambda x: generator_loss(x))(jnp.array([0.0]))[0]) == pytest.approx(-0.5)
+    gradient = jax.grad(lambda x: standard.generator(none, x))(none)
+    assert float(gradient[0]) == pytest.approx(-0.5)
 
 
 def test_total_is_equation_6():
@@ -81,7 +105,7 @@ def test_terms_of_weight_0_are_not_computed():
         raise AssertionError("computed")
 
     _, terms = total_loss(
-        inputs(outputs={"stage_a": jnp.zeros((1, 2, 2, 3))}, discriminate=never, perceptual=never),
+        inputs(outputs={"stage_a": jnp.zeros((1, 2, 2, 3))}, adversarial=never, perceptual=never),
         {"mse_a": 1.0, "mse": 0.0, "adversarial": 0.0, "perceptual": 0.0},
     )
     assert set(terms) == {"mse_a"}

@@ -114,6 +114,25 @@ def test_a_checkpoint_of_another_model_is_refused_and_kept(trained):
     assert (workdir / "checkpoints" / "12").is_dir()
 
 
+def test_a_run_starts_from_the_weights_named(trained, tmp_path):
+    workdir, _ = trained
+    records = f"--config.data.records={workdir / 'data' / 'records'}"
+    first = f"--config.initial_weights={workdir}"
+    none = [f"--config.phases.{name}.steps={int(name == 'full')}" for name in ("blend", "full")]
+    still = [*none, "--config.phases.stage_a.steps=0", "--config.optimizer.schedule=constant"]
+    still.append("--config.optimizer.learning_rate=1e-12")
+    done = tiny(tmp_path, records, first, *still)
+    assert done.returncode == 0, done.stderr
+    rows, before = (
+        json.loads((run / "summary.json").read_text())["rows"] for run in (tmp_path, workdir)
+    )
+    assert rows["stage_b"]["psnr"] == pytest.approx(before["stage_b"]["psnr"], abs=1e-3)
+    done = tiny(tmp_path / "other", records, first, "--config.model.trunk_blocks=2")
+    assert_one_line(done, "it is of another model")
+    done = tiny(tmp_path / "none", records, "--config.initial_weights=nobody")
+    assert_one_line(done, "no model 'nobody'")
+
+
 def test_a_corrupted_record_is_named(trained, tmp_path):
     source = trained[0] / "data"
     shutil.copytree(source, tmp_path / "data")

@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from supervegan_jax.models import build_generator, init_variables
+from supervegan_jax.models import build_generator, discriminator, init_variables
 from supervegan_jax.models.discriminator import Discriminator, _pooling_matrix
 from supervegan_jax.models.supervegan import VARIANTS, SuperVegan, blend_stages, uniform_widths
 from supervegan_jax.ops.resize import upsample_bicubic
@@ -175,6 +175,15 @@ def test_discriminator_judges_each_image_by_itself():
     np.testing.assert_allclose(together, alone, atol=1e-5)
     with pytest.raises(ValueError, match="at least 32x32 pixels"):
         jax.jit(module.apply)(variables, x[:, :16])
+
+
+def test_discriminator_is_shown_the_detail_it_asks_for():
+    # One row of pixels over a plane: its 3x3 mean is a third of it, and a third beside it.
+    x = jnp.full((1, 32, 32, 3), 0.5).at[:, 7].add(0.25)
+    detail = discriminator._detail(x)
+    np.testing.assert_allclose(detail[0, 5:10, 4, 1], np.array([0, -1, 2, -1, 0]) / 12, atol=1e-6)
+    module = Discriminator(width=2, detail_input=True)
+    assert count(module, x.shape) == count(Discriminator(width=2), x.shape) + 2 * 3 * 9
 
 
 def test_wrong_models_and_inputs_are_refused():

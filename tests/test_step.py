@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from conftest import make_system, random_batch
 
-from supervegan_jax.losses.adversarial import discriminator_loss
+from supervegan_jax.losses.adversarial import ADVERSARIAL_LOSSES
 from supervegan_jax.models.discriminator import Discriminator
 from supervegan_jax.ops.color import to_float
 from supervegan_jax.ops.resize import downsample_bilinear
@@ -87,10 +87,24 @@ def test_discriminator_learns_to_tell_the_blend_from_the_truth(system, state, st
     generate, judge = jax.jit(system.generator.apply), jax.jit(system.discriminator.apply)
     y_b = generate({"params": state.params}, to_float(batch["lr"]))["stage_b"]
     judged = [judge({"params": state.discriminator}, images) for images in (hr, y_b)]
-    expected = discriminator_loss(*judged)
+    expected = ADVERSARIAL_LOSSES["standard"].discriminator(*judged)
     assert float(metrics["discriminator"]) == pytest.approx(float(expected), rel=1e-4)
+    assert float(metrics["d_ranked"]) == float(jnp.mean(judged[0] > judged[1]))
     _, after = steps[2](new._replace(params=state.params), batch, frozen)
     assert float(after["discriminator"]) < float(expected)
+
+
+def test_the_relativistic_loss_looks_at_the_truth_of_the_same_patch(phases, state, frozen):
+    paired = make_system(phases, adversarial=ADVERSARIAL_LOSSES["relativistic"])
+    step = jax.jit(partial(train_step, system=paired, phase=phases[2]))
+    batch = random_batch(0)
+    start = state._replace(step=jnp.int32(7))
+    _, metrics = step(start, batch, frozen)
+    estimate = jax.jit(paired.generator.apply)({"params": state.params}, to_float(batch["lr"]))
+    judge = jax.jit(partial(paired.discriminator.apply, {"params": state.discriminator}))
+    lead = np.asarray(judge(to_float(batch["hr"])) - judge(estimate["stage_b"]), np.float64)
+    assert float(metrics["discriminator"]) == pytest.approx(np.log1p(np.exp(-lead)).mean(), 1e-4)
+    assert float(metrics["adversarial"]) == pytest.approx(np.log1p(np.exp(lead)).mean(), 1e-4)
 
 
 def test_discriminator_is_shown_one_square_of_both(phases, state, frozen):

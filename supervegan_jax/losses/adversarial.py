@@ -1,14 +1,47 @@
-"""The standard adversarial loss (Eq. 8), computed from logits so that no logarithm overflows."""
+"""Adversarial losses, computed from logits so that no logarithm overflows."""
+
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 
-
-def generator_loss(fake_logits: jax.Array) -> jax.Array:
-    """L_G = -log D(Y_AB): logits [b] -> scalar mean."""
-    return jnp.mean(jax.nn.softplus(-fake_logits))
+Loss = Callable[[jax.Array, jax.Array], jax.Array]
 
 
-def discriminator_loss(real_logits: jax.Array, fake_logits: jax.Array) -> jax.Array:
-    """L_D = -log D(Y) - log(1 - D(Y_AB)): two logits [b] -> scalar mean."""
-    return jnp.mean(jax.nn.softplus(-real_logits)) + jnp.mean(jax.nn.softplus(fake_logits))
+class AdversarialLoss(NamedTuple):
+    """What each network wants, as scalars of the logits of real and of generated images, [b] each.
+
+    Logits of one index are of the same patch.
+    """
+
+    generator: Loss
+    discriminator: Loss
+
+
+def standard_generator_loss(real: jax.Array, fake: jax.Array) -> jax.Array:
+    """L_G = -log D(Y_AB) (Eq. 8); `real` is not looked at."""
+    del real
+    return jnp.mean(jax.nn.softplus(-fake))
+
+
+def standard_discriminator_loss(real: jax.Array, fake: jax.Array) -> jax.Array:
+    """L_D = -log D(Y) - log(1 - D(Y_AB))."""
+    return jnp.mean(jax.nn.softplus(-real)) + jnp.mean(jax.nn.softplus(fake))
+
+
+def relativistic_generator_loss(real: jax.Array, fake: jax.Array) -> jax.Array:
+    """-log of the probability that Y_AB is more real than the Y of the same patch."""
+    return jnp.mean(jax.nn.softplus(real - fake))
+
+
+def relativistic_discriminator_loss(real: jax.Array, fake: jax.Array) -> jax.Array:
+    """-log of the probability that Y is more real than the Y_AB of the same patch."""
+    return jnp.mean(jax.nn.softplus(fake - real))
+
+
+# "relativistic": Jolicoeur-Martineau 2018 (RSGAN), each pair by itself.
+ADVERSARIAL_LOSSES = {
+    "standard": AdversarialLoss(standard_generator_loss, standard_discriminator_loss),
+    "relativistic": AdversarialLoss(relativistic_generator_loss, relativistic_discriminator_loss),
+}

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import jax
 
-from supervegan_jax.losses import adversarial, pixel
+from supervegan_jax.losses import pixel
 from supervegan_jax.models.supervegan import blend_stages
 from supervegan_jax.ops.resize import downsample_bilinear
 
@@ -18,14 +18,14 @@ class LossInputs:
       outputs: the generator's images by name; "stage_a" [b, h/2, w/2, 3], "stage_b" [b, h, w, 3].
       target: the ground truth Y, [b, h, w, 3].
       alpha: the blending parameter of Eq. 5.
-      discriminate: images [b, h, w, 3] -> logits [b].
+      adversarial: (estimate, target) -> the scalar the generator wants small.
       perceptual: (estimate, target) -> scalar distance of features.
     """
 
     outputs: Mapping[str, jax.Array]
     target: jax.Array
     alpha: jax.Array | float
-    discriminate: Callable[[jax.Array], jax.Array]
+    adversarial: Callable[[jax.Array, jax.Array], jax.Array]
     perceptual: Callable[[jax.Array, jax.Array], jax.Array]
 
     @property
@@ -43,7 +43,7 @@ class LossInputs:
 TERMS: dict[str, Callable[[LossInputs], jax.Array]] = {
     "mse_a": lambda x: pixel.mse(x.outputs["stage_a"], x.target_a),
     "mse": lambda x: pixel.mse(x.estimate, x.target),
-    "adversarial": lambda x: adversarial.generator_loss(x.discriminate(x.estimate)),
+    "adversarial": lambda x: x.adversarial(x.estimate, x.target),
     "perceptual": lambda x: x.perceptual(x.estimate, x.target),
 }
 

@@ -17,7 +17,7 @@ from supervegan_jax.training.checkpoints import Checkpoints
 from supervegan_jax.training.metric_writer import MetricWriter
 from supervegan_jax.training.parallel import Parallel
 from supervegan_jax.training.phases import Phase, phase_at
-from supervegan_jax.training.state import TrainState, begin_phase, create_state
+from supervegan_jax.training.state import Params, TrainState, begin_phase, create_state
 from supervegan_jax.training.step import train_step
 from supervegan_jax.training.system import System
 from supervegan_jax.training.workdir import stop_flag
@@ -52,6 +52,7 @@ def train(
     *,
     scale: int,
     metadata: dict[str, Any],
+    initial: Params | None = None,
 ) -> TrainState:
     """Trains to the end of the last phase, going on from the newest checkpoint.
 
@@ -67,6 +68,7 @@ def train(
       options: how often things happen.
       scale: the generator's upsampling factor.
       metadata: JSON values kept beside every checkpoint.
+      initial: parameters the generator of a new run starts from; None is random ones.
 
     Returns:
       The final state, on the devices.
@@ -76,7 +78,7 @@ def train(
       Terminated: SIGTERM arrived; the state is saved.
     """
     checkpoints = Checkpoints(workdir / "checkpoints", options.keep_checkpoints)
-    state = create_state(system, scale=scale, seed=system.seed)
+    state = create_state(system, scale=scale, seed=system.seed, initial=initial)
     step = 0
     if checkpoints.steps():
         state, step = checkpoints.restore(state)

@@ -32,17 +32,21 @@ class TrainState(NamedTuple):
     discriminator_moments: Any
 
 
-def create_state(system: System, *, scale: int, seed: int) -> TrainState:
+def create_state(
+    system: System, *, scale: int, seed: int, initial: Params | None = None
+) -> TrainState:
     """Initialises a state; the same seed gives the same numbers.
 
     Args:
       system: the networks and optimizers.
       scale: the generator's upsampling factor.
       seed: of the initial weights.
+      initial: parameters the generator starts from instead.
     """
     key_generator, key_discriminator = jax.random.split(jax.random.key(seed))
     lr = jnp.zeros((1, 5, 16, 16, 3))
-    params = init_variables(system.generator, key_generator, lr)["params"]
+    params = initial or init_variables(system.generator, key_generator, lr)["params"]
+    params = jax.tree.map(jnp.asarray, params)
     discriminator: Params = {}
     if system.discriminator is not None:
         # The fully connected layer sees 6x6 cells whatever the size, so any size will do here.

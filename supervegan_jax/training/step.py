@@ -6,7 +6,6 @@ import jax
 import jax.numpy as jnp
 import optax
 
-from supervegan_jax.losses.adversarial import discriminator_loss
 from supervegan_jax.losses.total import LossInputs, total_loss
 from supervegan_jax.ops.color import to_float
 from supervegan_jax.ops.crop import crop, random_crop_position
@@ -41,7 +40,9 @@ def _gradients(
             outputs,
             hr,
             alpha,
-            discriminate=lambda images: discriminate(state.discriminator, images),
+            adversarial=lambda fake, real: system.adversarial.generator(
+                discriminate(state.discriminator, real), discriminate(state.discriminator, fake)
+            ),
             perceptual=lambda x, y: system.perceptual(frozen, x, y, perceptual_key),
         )
         total, terms = total_loss(inputs, dict(phase.weights))
@@ -57,10 +58,11 @@ def _gradients(
         # One call on both halves: the network judges each image by itself.
         logits = discriminate(params, jnp.concatenate([hr, jax.lax.stop_gradient(fake)]))
         real, false = jnp.split(logits, 2)
-        loss = discriminator_loss(real, false)
+        loss = system.adversarial.discriminator(real, false)
         means = {
             "d_real": jnp.mean(jax.nn.sigmoid(real)),
             "d_fake": jnp.mean(jax.nn.sigmoid(false)),
+            "d_ranked": jnp.mean(real > false),
         }
         return loss, {"discriminator": loss, **means}
 
@@ -123,8 +125,8 @@ def train_step(
 
     Returns:
       The state after the step and the scalar metrics: each loss term, "total", "alpha",
-      "learning_rate", "gradient_norm" and in adversarial phases "discriminator", "d_real" and
-      "d_fake".
+      "learning_rate", "gradient_norm" and in adversarial phases "discriminator", "d_real",
+      "d_fake" and "d_ranked", the share of patches whose truth it ranks above the estimate.
     """
     key = jax.random.fold_in(jax.random.key(system.seed), state.step)
     grads, d_grads, metrics = _accumulated_gradients(state, batch, frozen, key, system, phase)

@@ -7,6 +7,7 @@ import jax
 import optax
 from flax import linen as nn
 
+from supervegan_jax.losses.adversarial import AdversarialLoss
 from supervegan_jax.training.optimizers import Schedule
 
 # (frozen parameters, estimate, target, key) -> scalar
@@ -20,6 +21,7 @@ class System:
     Attributes:
       generator: `apply({"params": p}, lr, stage=...)` gives the images by name.
       discriminator: images -> logits, or None.
+      adversarial: what both networks want of the discriminator's logits.
       discriminator_crop: side of the random square it is shown of each patch; 0 is all.
       perceptual: the perceptual distance, given its frozen parameters.
       optimizer: gradients -> direction; the learning rate is multiplied in by the step.
@@ -32,6 +34,7 @@ class System:
 
     generator: nn.Module
     discriminator: nn.Module | None
+    adversarial: AdversarialLoss
     discriminator_crop: int
     perceptual: PerceptualLoss
     optimizer: optax.GradientTransformation
