@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import struct
 import subprocess
 import sys
@@ -194,7 +195,9 @@ def test_times_are_compared_from_each_first_frame_on(clip, tmp_path):
     # Matroska keeps milliseconds, MP4 whole ticks; the shift is what a cut leaves.
     ntsc = make_video(tmp_path / "ntsc.mkv", frames=8, size="64x48", fps="30000/1001")
     other = convert(ntsc, tmp_path / "n.mp4", "-c", "copy", "-output_ts_offset", "2.5")
-    assert compare(ntsc, other, PSNR).mean("psnr") == math.inf
+    scores = compare(ntsc, other, PSNR)
+    assert scores.mean("psnr") == math.inf
+    assert re.search(r"shown at 0\.000 s in .* at 2\.5.* s in .*: taken for", scores.notes[0])
 
 
 @pytest.mark.parametrize(
@@ -226,8 +229,6 @@ def test_metrics_of_sequences_need_two_frames(clip, tmp_path):
     picture = save(tmp_path / "a.png", noise(6))
     with pytest.raises(ValueError, match=r"tof compares frames .*a\.png has only one"):
         compare(picture, picture, ScoreOptions(("tof",)))
-    with pytest.raises(ValueError, match=r"vmaf is measured on videos; .*a\.png is none"):
-        compare(picture, picture, ScoreOptions(("vmaf",)))
     with pytest.raises(ValueError, match=r"a\.png is a picture, .*clip\.mkv is a video"):
         compare(picture, clip, PSNR)
 
@@ -295,6 +296,22 @@ def test_the_command_fails_in_one_line(tmp_path):
     command = [sys.executable, "-m", "supervegan_jax.evaluate", "score", "no.mkv", "no.mkv"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (2, "error: no such file: no.mkv\n")
+
+
+def test_vmaf_of_pictures(tmp_path):
+    save(tmp_path / "a.png", noise(6, 64, 48))
+    save(tmp_path / "b.png", noise(6, 64, 48) // 2)
+    same = compare(tmp_path / "a.png", tmp_path / "a.png", ScoreOptions(("vmaf", "psnr")))
+    other = compare(tmp_path / "a.png", tmp_path / "b.png", ScoreOptions(("vmaf",)))
+    assert 0 <= other.mean("vmaf") < same.mean("vmaf") <= 100
+
+
+def test_pictures_of_a_folder_are_in_the_order_of_their_numbers(tmp_path):
+    for name in ("10", "2", "1"):
+        for folder in ("a", "b"):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            save(tmp_path / folder / f"frame{name}.png", noise(int(name)))
+    assert compare(tmp_path / "a", tmp_path / "b", PSNR).names == ["frame1", "frame2", "frame10"]
 
 
 def test_vmaf_comes_with_the_other_scores(tmp_path):

@@ -94,5 +94,9 @@ def test_errors_of_frames():
         vmaf_of_frames(x.astype(float), x)
     with pytest.raises(VideoError, match="the frames: 40x20; VMAF takes sides of at least 32"):
         vmaf_of_frames(x[:, :20], x[:, :20])
-    with pytest.raises(VideoError, match=r"accepted: \[n, h, w, 3\]"):
+    with pytest.raises(VideoError, match=r"accepted: \[h, w, 3\]"):
+        vmaf_of_frames(x[..., :2], x[..., :2])
+    with pytest.raises(VideoError, match="no pictures"):
         vmaf_of_frames(x[:0], x[:0])
+    with pytest.raises(VideoError, match="unequal length"):
+        vmaf_of_frames(x, x[:1])

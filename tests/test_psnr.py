@@ -118,6 +118,19 @@ def test_codes_of_every_bit_depth(bits: int, dtype: str) -> None:
     np.testing.assert_allclose(got, 10 * np.log10(peak**2 / mse), atol=1e-4)
 
 
+def test_neighbouring_codes_are_not_rounded_together() -> None:
+    for bits, dtype, code in ((8, "uint8", 254), (12, "uint16", 4094), (16, "uint16", 50000)):
+        x = jnp.full((1, 4, 4, 1), code, dtype)
+        got = psnr_of_codes(x, x + jnp.ones((), dtype), bit_depth=bits)
+        assert float(got[0]) == pytest.approx(20 * np.log10(2**bits - 1), abs=1e-5)
+    for channel in ("y", "y709", "y_full"):
+        x = jnp.full((1, 9, 8, 3), 199 / 255)
+        assert float(psnr(x, x, channel=channel)[0]) == np.inf
+        span = 255 if channel == "y_full" else 219
+        expected = 20 * np.log10(255 * 255 / span)
+        assert float(psnr(x, x - 1 / 255, channel=channel)[0]) == pytest.approx(expected, abs=2e-4)
+
+
 def test_rmse_is_that_of_the_challenge() -> None:
     """PIRM 2018 (calc_scores.m): MATLAB's 8-bit luma, 4 pixels left out, sqrt of immse."""
     distorted, reference = pairs()["odd"]

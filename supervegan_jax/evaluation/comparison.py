@@ -1,9 +1,13 @@
 """Scoring one thing against another: two videos, two pictures or two folders of pictures."""
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import jax.numpy as jnp
+import numpy as np
 from tqdm import tqdm
 
 from supervegan_jax.evaluation.pairing import Pairing, pair_up
@@ -41,7 +45,7 @@ def compare(reference: Path, distorted: Path, options: ScoreOptions) -> Scores:
     pairing = pair_up(reference, distorted)
     check_needs(pairing, options.metrics)
     scorer = Scorer(options.metrics, crop_border=options.crop_border, ma_model=options.ma_model)
-    scores = Scores(options.metrics, notes=list(pairing.notes))
+    scores = Scores(options.metrics)
     # First, since it is quick to refuse.
     vmaf = _vmaf(scores, pairing, options.crop_border) if "vmaf" in options.metrics else []
     with tqdm(total=pairing.count, unit="frame", disable=None, leave=False) as bar:
@@ -52,6 +56,7 @@ def compare(reference: Path, distorted: Path, options: ScoreOptions) -> Scores:
                 raise ValueError(f"{distorted}, {pair.name}: {error}") from error
             scores.names.append(pair.name)
             bar.update()
+    scores.notes = [*pairing.notes, *scores.notes]
     if len(scores.rows) == 1:
         _refuse_sequences(distorted, options.metrics)
     if vmaf:
@@ -62,9 +67,6 @@ def compare(reference: Path, distorted: Path, options: ScoreOptions) -> Scores:
 
 def check_needs(pairing: Pairing, metrics: Sequence[str]) -> None:
     """Raises `ValueError` if the kind of the things compared cannot have one of the metrics."""
-    for name in metrics:
-        if METRICS[name].needs == "videos" and pairing.kind != "video":
-            raise ValueError(f"{name} is measured on videos; {pairing.distorted} is none")
     if pairing.count == 1 and pairing.kind != "video":
         _refuse_sequences(pairing.distorted, metrics)
 
@@ -76,8 +78,17 @@ def _refuse_sequences(distorted: Path, metrics: Sequence[str]) -> None:
 
 
 def _vmaf(scores: Scores, pairing: Pairing, crop_border: int) -> list[float]:
-    from supervegan_jax.video.vmaf import vmaf_of_files
+    from supervegan_jax.video.vmaf import vmaf_of_files, vmaf_of_frames
 
     if crop_border:
         scores.notes.append("vmaf is measured on whole frames, no border left out")
-    return vmaf_of_files(pairing.distorted, pairing.reference)
+    if pairing.kind == "video":
+        return vmaf_of_files(pairing.distorted, pairing.reference)
+    ours, theirs = itertools.tee(pairing.pairs())
+    return vmaf_of_frames(
+        (_to_codes(pair.distorted) for pair in ours), (_to_codes(pair.reference) for pair in theirs)
+    )
+
+
+def _to_codes(picture: Any) -> np.ndarray:
+    return np.asarray(jnp.round(picture[0] * 255)).astype(np.uint8)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import re
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import zip_longest
@@ -42,14 +43,14 @@ class Pairing:
     Attributes:
       reference, distorted: the files or folders.
       kind: one of `KINDS`.
-      notes: what the user should know about the comparison, one line each.
+      notes: what the user should know about the comparison, one line each; `pairs` may add some.
       count: of pairs, None where it is not known before the end.
     """
 
     reference: Path
     distorted: Path
     kind: str
-    notes: tuple[str, ...]
+    notes: list[str]
     count: int | None
     _sources: tuple[Source, Source] | None = None
     _files: tuple[tuple[Path, Path], ...] = ()
@@ -61,7 +62,7 @@ class Pairing:
           ValueError: a size, a time or the number of pictures differs; told with the place.
         """
         if self._sources is not None:
-            yield from _pair_frames(*self._sources)
+            yield from _pair_frames(*self._sources, self.notes)
             return
         for reference, distorted in self._files:
             x, y = jnp.asarray(read_picture(distorted)), jnp.asarray(read_picture(reference))
@@ -92,12 +93,12 @@ def pair_up(reference: Path, distorted: Path) -> Pairing:
     if kinds[0] == "video":
         sources = open_source(reference), open_source(distorted)
         notes = compare_pictures(*sources)
-        return Pairing(reference, distorted, "video", tuple(notes), sources[0].frame_count, sources)
+        return Pairing(reference, distorted, "video", notes, sources[0].frame_count, sources)
     is_folder = kinds[0] == "folder"
     files: tuple[tuple[Path, Path], ...] = ((reference, distorted),)
     if is_folder:
         files = pair_files(reference, distorted, "picture")
-    return Pairing(reference, distorted, kinds[0], (), len(files), None, files)
+    return Pairing(reference, distorted, kinds[0], [], len(files), None, files)
 
 
 def _kind(path: Path) -> str:
@@ -107,9 +108,16 @@ def _kind(path: Path) -> str:
     return "picture" if is_picture(path) else "video"
 
 
+def natural_order(name: str) -> list[tuple[int, str]]:
+    """A key that sorts names by the numbers in them: 2.png before 10.png."""
+    parts = re.split(r"([0-9]+)", name)
+    return [(int(part), part) if part.isdigit() else (-1, part) for part in parts]
+
+
 def files_of(folder: Path) -> list[Path]:
-    """The files of a folder by name, hidden ones and folders left out."""
-    return [p for p in sorted(folder.iterdir()) if p.is_file() and not p.name.startswith(".")]
+    """The files of a folder in natural order, hidden ones and folders left out."""
+    paths = sorted(folder.iterdir(), key=lambda path: natural_order(path.name))
+    return [p for p in paths if p.is_file() and not p.name.startswith(".")]
 
 
 def _by_stem(folder: Path, what: str) -> dict[str, Path]:
@@ -126,7 +134,7 @@ def _by_stem(folder: Path, what: str) -> dict[str, Path]:
 
 
 def pair_files(reference: Path, distorted: Path, what: str) -> tuple[tuple[Path, Path], ...]:
-    """The files of two folders that have the same name but for the suffix, by name.
+    """The files of two folders that have the same name but for the suffix, in natural order.
 
     Args:
       reference, distorted: the folders.
@@ -143,7 +151,7 @@ def pair_files(reference: Path, distorted: Path, what: str) -> tuple[tuple[Path,
                 f"{folder} has no {what} {missing[0].stem!r} to go with {missing[0]} "
                 f"({len(missing)} missing; {len(ours)} {what}s against {len(theirs)})"
             )
-    return tuple((ours[stem], theirs[stem]) for stem in sorted(ours))
+    return tuple((ours[stem], theirs[stem]) for stem in sorted(ours, key=natural_order))
 
 
 @functools.partial(jax.jit, static_argnames="fmt")
@@ -161,8 +169,8 @@ def frame_to_rgb(frame: VideoFrame, fmt: FrameFormat) -> jax.Array:
 class _Clock:
     """Checks that two videos show their frames at the same times, each from its first one on."""
 
-    def __init__(self, reference: Source, distorted: Source):
-        self._sources = reference, distorted
+    def __init__(self, reference: Source, distorted: Source, notes: list[str]):
+        self._sources, self._notes = (reference, distorted), notes
         self._first: tuple[Fraction, Fraction] | None = None
         self._last = (Fraction(0), Fraction(0))
         # A time cannot be told better than the coarser of the two files stores it.
@@ -174,6 +182,7 @@ class _Clock:
         at = (reference.pts * ours.time_base, distorted.pts * theirs.time_base)
         if self._first is None:
             self._first = at
+            self._note_start(at)
             return
         now = (at[0] - self._first[0], at[1] - self._first[1])
         steps = [now[i] - self._last[i] for i in (0, 1)]
@@ -186,9 +195,17 @@ class _Clock:
                 "missing, doubled or late there"
             )
 
+    def _note_start(self, at: tuple[Fraction, Fraction]) -> None:
+        ours, theirs = self._sources
+        if abs(at[0] - at[1]) > max(1 / (2 * ours.rate), self._tick):
+            self._notes.append(
+                f"the first frame is shown at {float(at[0]):.3f} s in {ours.name} and at "
+                f"{float(at[1]):.3f} s in {theirs.name}: taken for the same frame"
+            )
 
-def _pair_frames(reference: Source, distorted: Source) -> Iterator[Pair]:
-    clock = _Clock(reference, distorted)
+
+def _pair_frames(reference: Source, distorted: Source, notes: list[str]) -> Iterator[Pair]:
+    clock = _Clock(reference, distorted, notes)
     streams = zip_longest(reference.frames(), distorted.frames())
     for index, (ours, theirs) in enumerate(streams):
         if ours is None or theirs is None:

@@ -83,6 +83,29 @@ def crop(metric: str, images: jax.Array, crop_border: int, smallest_side: int = 
     return images[:, crop_border : height - crop_border, crop_border : width - crop_border]
 
 
+def channel_difference(metric: str, x: jax.Array, y: jax.Array, channel: str) -> jax.Array:
+    """`select_channel` of x less that of y, without the rounding of either to float32.
+
+    Args:
+      metric, channel: as in `select_channel`.
+      x, y: images of one shape.
+
+    Raises:
+      ValueError: as `select_channel`.
+    """
+    _check_channel(metric, channel)
+    difference = x - y
+    if channel == "rgb":
+        return difference
+    standard, limited_range = _LUMA_CHANNELS[channel]
+    return luma(difference, standard) * (219.0 / 255.0 if limited_range else 1.0)
+
+
+def _check_channel(metric: str, channel: str) -> None:
+    if channel not in CHANNELS:
+        raise ValueError(f"{metric} of channel {channel!r}; accepted: {', '.join(CHANNELS)}")
+
+
 def select_channel(metric: str, images: jax.Array, channel: str) -> jax.Array:
     """The images whose error is measured: RGB itself, or one luma.
 
@@ -99,8 +122,7 @@ def select_channel(metric: str, images: jax.Array, channel: str) -> jax.Array:
     Raises:
       ValueError: for another channel, or luma of images that are not RGB.
     """
-    if channel not in CHANNELS:
-        raise ValueError(f"{metric} of channel {channel!r}; accepted: {', '.join(CHANNELS)}")
+    _check_channel(metric, channel)
     if channel == "rgb":
         return images
     standard, limited_range = _LUMA_CHANNELS[channel]

@@ -6,7 +6,7 @@ import jax.numpy as jnp
 # Weights of R, G, B in the luma of ITU-R BT.601-7 and BT.709-6.
 _WEIGHTS = {"bt601": (0.299, 0.587, 0.114), "bt709": (0.2126, 0.7152, 0.0722)}
 # MATLAB's rgb2ycbcr, whose coefficients are rounded to three decimals of a code.
-_MATLAB_CODES = (65.481, 128.553, 24.966)
+MATLAB_CODES = (65.481, 128.553, 24.966)
 
 
 def luma(images: jax.Array, standard: str, *, limited_range: bool = False) -> jax.Array:
@@ -51,7 +51,7 @@ def rounded_luma_codes(
       [b, h, w, 1], whole codes (16..235 for rgb2ycbcr) of the same float type.
     """
     black = 16.0 if full_range_weights is None else 0.0
-    matlab = tuple(weight / 255.0 for weight in _MATLAB_CODES)
+    matlab = tuple(weight / 255.0 for weight in MATLAB_CODES)
     red, green, blue = full_range_weights or matlab
     # Whole codes again, so that a luma of exactly n.5 is not moved by the division by 255.
     codes = jnp.round(images * (255.0 * 4096.0)) / 4096.0

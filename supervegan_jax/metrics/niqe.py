@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import gamma
 
 from supervegan_jax.metrics.inputs import check_images, crop
-from supervegan_jax.metrics.luma import rounded_luma_codes
+from supervegan_jax.metrics.luma import MATLAB_CODES, rounded_luma_codes
 from supervegan_jax.metrics.ssim import gaussian_window
 from supervegan_jax.ops.resize import keys_kernel, pad_edge, weighted_slices
 
@@ -126,13 +126,29 @@ def _block_features(x: jax.Array, side: int) -> jax.Array:
     return jnp.stack(features, axis=1)
 
 
+def _luma_codes_in_single(image: jax.Array) -> jax.Array:
+    """The 8-bit luma as BasicSR rounds it: [h, w, 3] -> [h, w, 1], float64.
+
+    Its pictures and its luma are float32 in [0, 1], the sum between them is float64, and halves go
+    to the even code.
+    """
+    # By way of codes: whoever divided them by 255 may have rounded to a neighbouring float32.
+    codes = jnp.round(image.astype(jnp.float64) * (255.0 * 4096.0)) / 4096.0
+    stored = _keep(codes / 255.0, True)
+    y = 16.0 + sum(w * stored[..., k : k + 1] for k, w in enumerate(MATLAB_CODES))
+    return jnp.round(_keep(_keep(y / 255.0, True) * 255.0, True))
+
+
 @functools.partial(jax.jit, static_argnames=("channel", "single"))
 def _features(images: jax.Array, channel: str, single: bool) -> jax.Array:
     """The 36 features of every block: RGB [b, h, w, 3] -> [b, blocks, 36], float64."""
     weights = _GRAY_WEIGHTS if channel == "gray" else None
 
     def one(image: jax.Array) -> jax.Array:
-        codes = rounded_luma_codes(image.astype(jnp.float64)[None], full_range_weights=weights)
+        if single and weights is None:
+            codes = _luma_codes_in_single(image)[None]
+        else:
+            codes = rounded_luma_codes(image.astype(jnp.float64)[None], full_range_weights=weights)
         codes = codes[0, : image.shape[0] // BLOCK * BLOCK, : image.shape[1] // BLOCK * BLOCK, 0]
         return jnp.concatenate(
             [

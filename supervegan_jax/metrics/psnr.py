@@ -5,7 +5,7 @@ import functools
 import jax
 import jax.numpy as jnp
 
-from supervegan_jax.metrics.inputs import check_pair, crop, select_channel
+from supervegan_jax.metrics.inputs import channel_difference, check_pair, crop
 from supervegan_jax.metrics.luma import luma, rounded_luma_codes
 
 __all__ = ["BIT_DEPTHS", "luma", "psnr", "psnr_of_codes", "rmse"]
@@ -21,11 +21,8 @@ def _mean_square(difference: jax.Array) -> jax.Array:
 
 @functools.partial(jax.jit, static_argnames=("channel", "crop_border"))
 def _psnr(x: jax.Array, y: jax.Array, channel: str, crop_border: int) -> jax.Array:
-    x, y = (
-        select_channel("psnr", crop("psnr", images.astype(jnp.float32), crop_border), channel)
-        for images in (x, y)
-    )
-    return -10.0 * jnp.log10(_mean_square(x - y))
+    x, y = (crop("psnr", images.astype(jnp.float32), crop_border) for images in (x, y))
+    return -10.0 * jnp.log10(_mean_square(channel_difference("psnr", x, y, channel)))
 
 
 def psnr(x: jax.Array, y: jax.Array, *, channel: str = "rgb", crop_border: int = 0) -> jax.Array:
@@ -82,8 +79,11 @@ def psnr_of_codes(
     largest = max((int(jnp.max(codes)) for codes in (x, y) if codes.size), default=0)
     if largest > peak:
         raise ValueError(f"psnr of a code {largest} at {bit_depth} bits; accepted: 0 to {peak}")
-    x, y = (jnp.asarray(codes).astype(jnp.float32) / peak for codes in (x, y))
-    return psnr(x, y, crop_border=crop_border)
+    if x.shape != y.shape or x.ndim != 4 or 0 in x.shape:
+        raise ValueError(f"psnr of codes of shapes {x.shape} and {y.shape}; accepted: [b, h, w, c]")
+    x, y = (crop("psnr", jnp.asarray(codes), crop_border).astype(jnp.int32) for codes in (x, y))
+    # Subtracted as whole numbers: a 16-bit code / 65535 would be rounded.
+    return -10.0 * jnp.log10(_mean_square((x - y).astype(jnp.float32) / peak))
 
 
 @functools.partial(jax.jit, static_argnames=("channel", "crop_border"))
@@ -92,7 +92,7 @@ def _rmse(x: jax.Array, y: jax.Array, channel: str, crop_border: int) -> jax.Arr
     if channel == "y_rounded":
         difference = (rounded_luma_codes(x) - rounded_luma_codes(y)) / 255.0
     else:
-        difference = select_channel("rmse", x, channel) - select_channel("rmse", y, channel)
+        difference = channel_difference("rmse", x, y, channel)
     return jnp.sqrt(_mean_square(difference))
 
 

@@ -1,10 +1,12 @@
 """VMAF (Netflix), computed by libvmaf inside the ffmpeg that imageio-ffmpeg carries."""
 
+import itertools
 import json
 import os
 import re
 import subprocess
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -60,48 +62,59 @@ def vmaf_of_files(
 
 
 def vmaf_of_frames(
-    distorted: np.ndarray,
-    reference: np.ndarray,
+    distorted: Iterable[np.ndarray],
+    reference: Iterable[np.ndarray],
     *,
     model: str = DEFAULT_MODEL,
     threads: int | None = None,
 ) -> list[float]:
-    """VMAF of every frame of two clips in memory, by their 8-bit BT.709 luma on video levels.
+    """VMAF of every picture of two sequences, by their 8-bit BT.709 luma on video levels.
 
     Args:
-      distorted: RGB, uint8, [n, h, w, 3].
-      reference: frames of the same shape.
+      distorted: pictures in RGB, uint8, [h, w, 3] each, all of one size.
+      reference: as many of the same size.
       model, threads: as in `vmaf_of_files`.
 
     Returns:
-      [n] scores; higher is better, 0 to 100.
+      A score a picture; higher is better, 0 to 100.
 
     Raises:
-      VideoError: unequal shapes, other types, no frames, sides under 32 pixels, or no such model.
+      VideoError: unequal shapes or counts, other types, no pictures, sides under 32 pixels, or no
+        such model.
     """
-    if distorted.shape != reference.shape:
-        raise VideoError(
-            f"VMAF of clips of shapes {distorted.shape} and {reference.shape}: not equal"
-        )
-    if distorted.ndim != 4 or distorted.shape[-1] != 3 or not len(distorted):
-        raise VideoError(f"VMAF of a clip of shape {distorted.shape}; accepted: [n, h, w, 3]")
-    if distorted.dtype != np.uint8 or reference.dtype != np.uint8:
-        raise VideoError(f"VMAF of {distorted.dtype} and {reference.dtype}; accepted: uint8")
-    height, width = distorted.shape[1:3]
-    _check_size("the frames", width, height)
     if not re.fullmatch(r"[A-Za-z0-9_.]+", model):
         raise VideoError(f"VMAF model {model!r}; accepted: a name such as {DEFAULT_MODEL}")
-    options = ["-f", "rawvideo", "-pixel_format", "yuv444p", "-video_size", f"{width}x{height}"]
+    shape: tuple[int, ...] | None = None
     with tempfile.TemporaryDirectory() as folder:
-        inputs = []
-        for name, frames in (("distorted", distorted), ("reference", reference)):
-            path = Path(folder, name)
-            with open(path, "wb") as file:
-                for frame in frames:
-                    file.write(_gray_planes(frame))
-            inputs.append([*options, "-i", ffmpeg.url(path)])
+        paths = [Path(folder, name) for name in ("distorted", "reference")]
+        with open(paths[0], "wb") as first, open(paths[1], "wb") as second:
+            for pair in itertools.zip_longest(distorted, reference):
+                shape = _check_pictures(*pair, shape)
+                first.write(_gray_planes(pair[0]))
+                second.write(_gray_planes(pair[1]))
+        if shape is None:
+            raise VideoError("VMAF of no pictures; accepted: at least one")
+        options = ["-f", "rawvideo", "-pixel_format", "yuv444p"]
+        options += ["-video_size", f"{shape[1]}x{shape[0]}"]
+        inputs = [[*options, "-i", ffmpeg.url(path)] for path in paths]
         names = ("the distorted frames", "the reference frames")
         return _run(inputs, names, model, threads or os.cpu_count() or 1)
+
+
+def _check_pictures(
+    x: np.ndarray | None, y: np.ndarray | None, before: tuple[int, ...] | None
+) -> tuple[int, ...]:
+    """The shape of a pair, which has to be that of the pair before it."""
+    if x is None or y is None:
+        raise VideoError("VMAF of two sequences of unequal length")
+    if len({x.shape, y.shape, before or x.shape}) > 1:
+        raise VideoError(f"VMAF of pictures of shapes {x.shape} and {y.shape}: not equal")
+    if x.ndim != 3 or x.shape[-1] != 3:
+        raise VideoError(f"VMAF of a picture of shape {x.shape}; accepted: [h, w, 3]")
+    if x.dtype != np.uint8 or y.dtype != np.uint8:
+        raise VideoError(f"VMAF of {x.dtype} and {y.dtype}; accepted: uint8")
+    _check_size("the frames", x.shape[1], x.shape[0])
+    return x.shape
 
 
 def _gray_planes(frame: np.ndarray) -> bytes:
