@@ -21,7 +21,7 @@ from data_prep.clips import embedded_clip
 from supervegan_jax import evaluate
 from supervegan_jax.enhancement.options import RunOptions
 from supervegan_jax.enhancement.runner import enhance_frames
-from supervegan_jax.rate_distortion import advice, clip_table, curves, tables
+from supervegan_jax.rate_distortion import advice, clip_table, curves, job, tables
 from supervegan_jax.rate_distortion.curves import POOLED, Point
 from supervegan_jax.rate_distortion.references import make_reference, unique_names
 from supervegan_jax.rate_distortion.settings import Settings, read_numbers
@@ -220,6 +220,15 @@ def test_a_run_writes_points_tables_and_plots(finished):
     assert picture.std() > 10
 
 
+def test_without_clips_the_embedded_one_is_measured(tmp_path, monkeypatch, capsys):
+    def show_clips(settings, workdir, *, draw):
+        return [str(clip) for clip in settings.clips]
+
+    monkeypatch.setattr(job, "run_rate_distortion", show_clips)
+    evaluate.main(["rd", "--workdir", str(tmp_path)])
+    assert capsys.readouterr().out.strip() == str(embedded_clip())
+
+
 def test_bicubic_and_codec_scores_are_those_of_the_files(finished):
     """The codec's curve is the encode itself: `score` gives the same frames the same numbers."""
     from supervegan_jax.evaluation.comparison import ScoreOptions, compare
@@ -268,6 +277,10 @@ def test_enhanced_frames_are_those_of_the_enhance_command(clip, tiny):
     theirs = list(enhance_frames(source.frames(), source.format, way.model, options))
     assert [frame.pts for frame in ours] == [frame.pts for frame in theirs]
     for mine, other in zip(ours, theirs, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(mine.planes, other.planes, strict=True))
+    some = list(way.frames(source, 3))
+    assert [frame.index for frame in some] == [0, 3]
+    for mine, other in zip(some, theirs[::3], strict=True):
         assert all(np.array_equal(a, b) for a, b in zip(mine.planes, other.planes, strict=True))
 
 

@@ -23,7 +23,7 @@ def add_rd(parser: Parser) -> None:
     """Adds the flags of `rd`."""
     add = parser.add_argument
     add_config(parser)
-    add("--clips", nargs="+", type=Path, required=True, metavar="VIDEO")
+    add("--clips", nargs="+", type=Path, metavar="VIDEO", help="default: the embedded clip")
     add("--input-kbps", default="150,250,500,1000,2000", metavar="KBPS,..", help="into the models")
     add(
         "--reference-kbps",
@@ -89,12 +89,13 @@ def read_names(text: str) -> tuple[str, ...]:
 
 def run_rd(options: argparse.Namespace) -> None:
     """Measures quality over bitrate; prints tables."""
+    from data_prep.clips import embedded_clip
     from supervegan_jax.evaluation.scoring import read_metrics
     from supervegan_jax.rate_distortion.job import run_rate_distortion
     from supervegan_jax.rate_distortion.settings import Settings, read_numbers
 
     settings = Settings(
-        clips=tuple(options.clips),
+        clips=tuple(options.clips or [embedded_clip()]),
         models=read_names(options.models),
         codecs=read_names(options.codecs),
         input_kbps=read_numbers(options.input_kbps),

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import itertools
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -27,6 +28,9 @@ from supervegan_jax.video.encoder import codec_arguments, encode_at_bitrate
 from supervegan_jax.video.writer import LosslessWriter
 from supervegan_jax.video_input.frames import FrameFormat, VideoFrame
 from supervegan_jax.video_input.source import open_source
+
+# A clip's own pictures stay in memory while its curves are scored, if they are no more.
+_KEPT_BYTES = 1 << 30
 
 
 @dataclasses.dataclass(frozen=True)
@@ -128,7 +132,8 @@ def score_all(workspace: Workspace, tasks: Sequence[Task], settings: Settings) -
     total = sum(task.encoded.reference.frame_count for task in tasks if missing[task.key])
     scorers: dict[tuple[str, ...], Scorer] = {}
     with tqdm(total=total, unit="frame", desc="scoring", disable=None, leave=False) as bar:
-        for task in tasks:
+        # Clip by clip, so that the pictures of one need not be decoded again for every curve.
+        for task in sorted(tasks, key=lambda task: task.encoded.reference.name):
             metrics = tuple(missing[task.key])
             if not metrics:
                 continue
@@ -167,30 +172,59 @@ def _score(
 ) -> dict[str, Any]:
     """Each metric's mean over the scored frames, and how many of them count."""
     source = open_source(task.encoded.path)
-    truth = open_source(task.encoded.reference.path)
+    reference = task.encoded.reference
     fmt = source.format.scaled(task.way.scale)
-    if (fmt.width, fmt.height) != (truth.format.width, truth.format.height):
+    if (fmt.width, fmt.height) != (reference.width, reference.height):
         raise ValueError(f"{task.encoded.path} has another size than planned; remove it")
     scorer.start()
     scores = Scores(tuple(metrics))
+    wanted = _reference_pictures(reference, frame_step)
     with _vmaf_video(task, fmt, "vmaf" in metrics) as video:
-        frames = zip(task.way.frames(source), truth.frames(), strict=True)
-        for index, (frame, reference) in enumerate(frames):
-            video.write(frame)
-            if scorer.metrics and index % frame_step == 0:
-                pictures = frame_to_rgb(reference, truth.format), frame_to_rgb(frame, fmt)
-                scores.rows.append(scorer.score(*pictures))
-            bar.update()
-        vmaf = video.score(task.encoded.reference.path)
+        every = 1 if "vmaf" in metrics else frame_step
+        made = _written(task.way.frames(source, every), video, every, bar)
+        frames = (frame for frame in made if frame.index % frame_step == 0)
+        for frame, picture in zip(frames, wanted, strict=True):
+            if scorer.metrics:
+                scores.rows.append(scorer.score(picture, frame_to_rgb(frame, fmt)))
+        vmaf = video.score(reference.path)
     found: dict[str, Any] = {}
     for metric in metrics:
         if METRICS[metric].needs == "videos":
-            found[metric] = {"mean": vmaf, "frames": task.encoded.reference.frame_count}
+            found[metric] = {"mean": vmaf, "frames": reference.frame_count}
             continue
         mean = scores.mean(metric)
         finite = mean is not None and np.isfinite(mean)
         found[metric] = {"mean": mean if finite else None, "frames": len(scores.values(metric))}
     return found
+
+
+def _written(
+    frames: Iterator[VideoFrame], video: Any, every: int, bar: Any
+) -> Iterator[VideoFrame]:
+    """The frames, each written to `video` and counted as `every` frames of its clip."""
+    for frame in frames:
+        video.write(frame)
+        bar.update(min(every, bar.total - bar.n))
+        yield frame
+
+
+def _reference_pictures(reference: Reference, step: int) -> Iterator[np.ndarray]:
+    """Every `step`th frame of a clip as RGB; one that fits is decoded once for all its curves."""
+    size = 3 * reference.width * reference.height * -(-reference.frame_count // step)
+    if size <= _KEPT_BYTES:
+        return iter(_kept_pictures(reference.path, step))
+    return _decode_pictures(reference.path, step)
+
+
+@functools.lru_cache(maxsize=1)
+def _kept_pictures(path: Path, step: int) -> list[np.ndarray]:
+    return list(_decode_pictures(path, step))
+
+
+def _decode_pictures(path: Path, step: int) -> Iterator[np.ndarray]:
+    truth = open_source(path)
+    for frame in itertools.islice(truth.frames(), 0, None, step):
+        yield frame_to_rgb(frame, truth.format)
 
 
 class _Nothing:

@@ -32,7 +32,8 @@ class Way:
       identity: JSON values that decide the pixels beside the encode.
       model: the network, None for the codec itself and the bicubic enlargement.
       stage: of the network.
-      engines: its compiled programs, by the format of the frames; filled in when first needed.
+      engines: its compiled programs, by the format of the frames and how many are enhanced
+        together; filled in when first needed.
     """
 
     curve: str
@@ -40,15 +41,23 @@ class Way:
     identity: dict[str, Any]
     model: LoadedModel | None = None
     stage: str = "b"
-    engines: dict[FrameFormat, Engine] = dataclasses.field(default_factory=dict, repr=False)
+    engines: dict[tuple[FrameFormat, int], Engine] = dataclasses.field(
+        default_factory=dict, repr=False
+    )
 
-    def frames(self, source: Source) -> Iterator[VideoFrame]:
-        """Full-size frames of the source's format, 8 bits where it has 8, none lost."""
+    def frames(self, source: Source, every: int = 1) -> Iterator[VideoFrame]:
+        """Full-size frames of the source's format, 8 bits where it has 8.
+
+        Args:
+          source: the decoded clip.
+          every: 1 for all of them; N for every Nth from the first on, the others are not made.
+        """
         if self.model is not None:
-            yield from self._enhanced(source, source.frames(), self.model, 0)
+            yield from self._enhanced(source, source.frames(), self.model, 0, every)
             return
         for frame in source.frames():
-            yield frame if self.scale == 1 else _enlarge(frame, source.format, self.scale)
+            if frame.index % every == 0:
+                yield frame if self.scale == 1 else _enlarge(frame, source.format, self.scale)
 
     def frame_at(self, source: Source, index: int) -> VideoFrame:
         """The frame of `frames` with this index, made from its own window alone.
@@ -72,14 +81,25 @@ class Way:
         raise ValueError(f"{source.name} has no frame {index}")
 
     def _enhanced(
-        self, source: Source, decoded: Iterable[VideoFrame], model: LoadedModel, first: int
+        self,
+        source: Source,
+        decoded: Iterable[VideoFrame],
+        model: LoadedModel,
+        first: int,
+        every: int = 1,
     ) -> Iterator[VideoFrame]:
         """What `enhance_frames` gives; one program serves all encodes of a format."""
         options = _options(self.stage)
-        engine = self.engines.get(source.format)
+        if every > 1:
+            options = dataclasses.replace(options, batch_size=1)
+        size = options.batch_size or 1
+        engine = self.engines.get((source.format, size))
         if engine is None:
-            engine = self.engines[source.format] = Engine(model, source.format, options)
-        for batch in gather(decoded, source.format, options.batch_size or 1, first):
+            engine = Engine(model, source.format, options)
+            self.engines[source.format, size] = engine
+        for batch in gather(decoded, source.format, size, first):
+            if batch.frames[0].index % every:
+                continue
             planes, _ = engine.collect(batch, engine.submit(batch))
             for place, frame in enumerate(batch.frames, start=batch.first):
                 yield dataclasses.replace(frame, planes=tuple(plane[place] for plane in planes))
