@@ -72,34 +72,15 @@ def record_batches(
     split, features = _open_split(preparation.directory)
 
     def prepare(position: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
-        example = features.deserialize_example(serialized)
-        integers = tf.random.stateless_uniform(
-            [augment.RANDOM_INTEGERS],
-            seed=_fold_in(seed, _AUGMENTATION, position),
-            maxval=augment.RANDOM_LIMIT,
-            dtype=tf.int32,
-        )
-        choice = augment.choose(
-            integers,
-            height=preparation.patch_size,
-            width=preparation.patch_size,
+        return _augmented(
+            features.deserialize_example(serialized),
+            _fold_in(seed, _AUGMENTATION, position),
             patch_size=patch_size,
+            scale=scale,
             horizontal_flip=horizontal_flip,
             vertical_flip=vertical_flip,
             time_reversal=time_reversal,
         )
-        lr, hr = augment.augment(
-            example["lr"],
-            example["hr"],
-            choice,
-            patch_size=patch_size,
-            scale=scale,
-            reverse=reverse,
-        )
-        return {
-            "lr": tf.ensure_shape(lr, [FRAMES, patch_size, patch_size, 3]),
-            "hr": tf.ensure_shape(hr, [scale * patch_size, scale * patch_size, 3]),
-        }
 
     dataset = _positioned_records(
         split,
@@ -111,6 +92,29 @@ def record_batches(
     dataset = dataset.map(prepare, num_parallel_calls=num_threads, deterministic=True)
     dataset = dataset.batch(batch_size, drop_remainder=True).prefetch(_BATCHES_AHEAD)
     return _numpy_batches(dataset.with_options(_options(num_threads)), split)
+
+
+def _augmented(
+    example: dict[str, tf.Tensor],
+    seed: tf.Tensor,
+    *,
+    patch_size: int,
+    scale: int,
+    **allowed: bool,
+) -> dict[str, tf.Tensor]:
+    """A patch of a record, cut out and turned as the seed says."""
+    integers = tf.random.stateless_uniform(
+        [augment.RANDOM_INTEGERS], seed=seed, maxval=augment.RANDOM_LIMIT, dtype=tf.int32
+    )
+    side = example["lr"].shape[1]
+    choice = augment.choose(integers, height=side, width=side, patch_size=patch_size, **allowed)
+    lr, hr = augment.augment(
+        example["lr"], example["hr"], choice, patch_size=patch_size, scale=scale, reverse=reverse
+    )
+    return {
+        "lr": tf.ensure_shape(lr, [FRAMES, patch_size, patch_size, 3]),
+        "hr": tf.ensure_shape(hr, [scale * patch_size, scale * patch_size, 3]),
+    }
 
 
 def reverse(tensor: tf.Tensor, axes: Sequence[tf.Tensor | bool]) -> tf.Tensor:

@@ -99,24 +99,7 @@ def memory_batches(
     def draw_batch(step: int) -> dict[str, np.ndarray]:
         rng = np.random.default_rng([seed, step])
         chosen = rng.choice(len(pairs), size=batch_size, p=probabilities)
-        integers = rng.integers(
-            augment.RANDOM_LIMIT, size=(batch_size, augment.RANDOM_INTEGERS + 2)
-        )
-        side = scale * patch_size
-        batch = {
-            "lr": np.empty((batch_size, FRAMES, patch_size, patch_size, 3), np.uint8),
-            "hr": np.empty((batch_size, side, side, 3), np.uint8),
-        }
-        for row, pair_index in enumerate(chosen):
-            _draw_example(
-                pairs[pair_index],
-                integers[row],
-                batch["lr"][row],
-                batch["hr"][row],
-                scale=scale,
-                **allowed,
-            )
-        return batch
+        return _draw_batch([pairs[index] for index in chosen], rng, patch_size, scale, **allowed)
 
     return _work_ahead(map(draw_batch, itertools.count(first_step)))
 
@@ -145,6 +128,23 @@ def _check_pair(pair: ClipPair, *, scale: int, patch_size: int) -> None:
             raise ValueError(
                 f"clip {pair.name!r} has centers up to {max(pair.centers)}, {frames} input frames"
             )
+
+
+def _draw_batch(
+    chosen: Sequence[ClipPair],
+    rng: np.random.Generator,
+    patch_size: int,
+    scale: int,
+    **allowed: bool,
+) -> dict[str, np.ndarray]:
+    """One example of each pair, drawn by `rng`."""
+    size, side = len(chosen), scale * patch_size
+    integers = rng.integers(augment.RANDOM_LIMIT, size=(size, augment.RANDOM_INTEGERS + 2))
+    lr = np.empty((size, FRAMES, patch_size, patch_size, 3), np.uint8)
+    hr = np.empty((size, side, side, 3), np.uint8)
+    for row, pair in enumerate(chosen):
+        _draw_example(pair, integers[row], lr[row], hr[row], scale=scale, **allowed)
+    return {"lr": lr, "hr": hr}
 
 
 def _draw_example(
