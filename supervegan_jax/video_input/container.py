@@ -32,6 +32,10 @@ SEEKABLE: Final = ("mov", "matroska")
 WITHOUT_TIMESTAMPS: Final = ("h264", "hevc", "m4v", "mpegvideo", "vvc", "av1", "obu", "ivf_raw")
 # AVI keeps a frame's place in the order of decoding only.
 DECODING_ORDER_ONLY: Final = ("avi",)
+# Streams that may be put one behind the other as they are, each with a clock of its own.
+JOINABLE: Final = ("mpegts", "mpeg")
+# A clock that goes back by less is a faulty timestamp.
+RESTART_SECONDS: Final = Fraction(1, 2)
 ALLOWED_PROTOCOLS: Final = {"protocol_whitelist": "file,pipe,crypto,data"}
 # Up to here a refusal costs little; later on so much work is done that a note has to do.
 FRAMES_REFUSED_IF_INTERLACED: Final = 120
@@ -47,6 +51,9 @@ class _Marks:
     def note(self, timestamp: Fraction) -> None:
         self.count += 1
         self.first = timestamp if self.first is None else min(self.first, timestamp)
+
+    def __str__(self) -> str:
+        return f"{float(self.first or 0):.3f} s ({self.count} place{'s' * (self.count > 1)})"
 
 
 class ContainerSource:
@@ -80,7 +87,7 @@ class ContainerSource:
         begin = self._info.start_time if self.start is None else self.start
         self.end = None if duration is None else begin + duration
         stream = self._video(container)
-        self._damage = _Marks()
+        self._damage, self._restarts, self._offset = _Marks(), _Marks(), 0
         decoded = self._decode(container, stream)
         try:
             first = next(decoded, None)
@@ -91,8 +98,8 @@ class ContainerSource:
         self._reader = PlanarReader(self.name, first, stream.codec_context, chroma_location)
         self.format = self._reader.format
         self.picture = media.describe_picture(stream, first)
-        self.rate = stream.average_rate or stream.guessed_rate or Fraction(25)
         self._counted = self._info.container[0] in WITHOUT_TIMESTAMPS
+        self.rate = self._declared_rate(stream)
         self.time_base = 1 / self.rate if self._counted else Fraction(stream.time_base or 1)
         self.frame_count = self._estimate(stream.frames)
         if pipe is not None:
@@ -100,6 +107,7 @@ class ContainerSource:
         else:
             decoded.close()
             container.close()
+            self._refuse_restarts()
 
     def _open(self) -> av.container.InputContainer:
         file = self._pipe or ffmpeg.url(self.path or "")
@@ -124,6 +132,16 @@ class ContainerSource:
             )
         return stream
 
+    def _declared_rate(self, stream: av.VideoStream) -> Fraction:
+        rate = stream.average_rate or stream.guessed_rate
+        if self._counted:
+            # The average is the demuxer's own default; the decoder has read the stream's headers.
+            # In MPEG-4 those tell the ticks of a second, which need not be its frames.
+            is_mpeg4 = self._info.container[0] == "m4v"
+            declared = stream.guessed_rate if is_mpeg4 else stream.codec_context.framerate
+            rate = declared or rate
+        return rate or Fraction(25)
+
     def _estimate(self, stored: int) -> int | None:
         if self.start is None and self.end is None and stored:
             return stored
@@ -145,7 +163,7 @@ class ContainerSource:
         else:
             container = self._open()
             decoded = self._decode(container, self._video(container))
-        self._damage = _Marks()
+        self._damage, self._restarts, self._offset = _Marks(), _Marks(), 0
         with contextlib.closing(container):
             yield from self._selected(decoded, first)
 
@@ -167,9 +185,8 @@ class ContainerSource:
                 fields.note(pts * self.time_base)
                 self._refuse_fields(fields, index)
             if index >= first:
-                yield VideoFrame(
-                    index, pts, self._planes(frame, pts), frame.duration, frame.is_corrupt
-                )
+                duration = 1 if self._counted else frame.duration
+                yield VideoFrame(index, pts, self._planes(frame, pts), duration, frame.is_corrupt)
             index += 1
         if index == 0:
             raise VideoError(f"{self.name}: no frame lies in the selected time")
@@ -178,10 +195,12 @@ class ContainerSource:
                 f"{fields.count} frame{'s' * (fields.count > 1)} from {float(fields.first):.3f} s "
                 "on are marked as interlaced and were enhanced as whole pictures"
             )
+        if self._restarts.first is not None:
+            self.notes.append(
+                f"its clock restarts at {self._restarts} and was made to go on without a break"
+            )
         if self._damage.first is not None:
-            at, count = self._damage.first, self._damage.count
-            places = f"{count} place{'s' * (count > 1)}"
-            raise BrokenStream(f"{self.name}: damaged at {float(at):.3f} s ({places})", at)
+            raise BrokenStream(f"{self.name}: damaged at {self._damage}", self._damage.first)
 
     def _refuse_fields(self, fields: _Marks, index: int) -> None:
         if fields.first is not None and index < FRAMES_REFUSED_IF_INTERLACED:
@@ -196,12 +215,48 @@ class ContainerSource:
     def _timestamp(self, frame: av.VideoFrame, count: int, last: int | None) -> int:
         if self._counted:
             return count
+        step = max(1, round(1 / self.rate / self.time_base))
         pts = frame.pts if frame.pts is not None else frame.dts
         if pts is None:
-            step = max(1, round(1 / self.rate / self.time_base))
             return 0 if last is None else last + step
+        pts += self._offset
+        if last is None or pts > last:
+            return pts
+        if (last - pts) * self.time_base >= RESTART_SECONDS:
+            self._offset += last + step - pts
+            self._restarts.note((last + step) * self.time_base)
+            return last + step
         # Only a faulty file shows two frames at once; the later one moves by the least there is.
-        return pts if last is None or pts > last else last + 1
+        return last + 1
+
+    def _refuse_restarts(self) -> None:
+        """Looks through the packets: those of sound are copied and would not follow the frames."""
+        timed = any(stream.kind != "attachment" for stream in self._info.others)
+        if self._info.container[0] not in JOINABLE or not timed:
+            return
+        last, shown = None, self._info.start_time
+        with contextlib.closing(self._open()) as container:
+            for at, pts in self._packet_times(container):
+                if self.end is not None and at >= self.end:
+                    return
+                if last is not None and last - at >= RESTART_SECONDS:
+                    raise VideoError(
+                        f"{self.name}: its clock restarts after {float(shown):.3f} s, where its "
+                        "other streams would part from the frames; mend it first (ffmpeg -i IN "
+                        "-map 0 -c copy OUT.ts)"
+                    )
+                last, shown = at, max(shown, pts)
+
+    def _packet_times(
+        self, container: av.container.InputContainer
+    ) -> Iterator[tuple[Fraction, Fraction]]:
+        """Yields when each packet is decoded and shown, in seconds."""
+        # Damage is met again, and told of, when the frames are read.
+        with contextlib.suppress(av.error.FFmpegError):
+            for packet in container.demux(self._video(container)):
+                if packet.dts is not None:
+                    pts = packet.dts if packet.pts is None else packet.pts
+                    yield packet.dts * self.time_base, pts * self.time_base
 
     def _decode(
         self, container: av.container.InputContainer, stream: av.VideoStream
@@ -212,7 +267,7 @@ class ContainerSource:
             wanted = (self.start or Fraction(0)) - SEEK_MARGIN_SECONDS
             container.seek(int(wanted / (stream.time_base or 1)), stream=stream)
         times: list[int] = []
-        packets, position, failure = 0, self._info.start_time, None
+        packets, behind, position, failure = 0, 0, self._info.start_time, None
         shown = False
         demuxed = container.demux(stream)
         packet: av.Packet | None
@@ -228,15 +283,20 @@ class ContainerSource:
             packets += bool(packet.size)
             if reordered and packet.size and packet.dts is not None:
                 times.append(packet.dts)
+                behind = packet.dts + 1
             for frame in self._decoded(packet, position if shown else None):
                 shown = True
-                if reordered and times:
-                    frame.pts = times.pop(0)
-                if frame.pts is not None:
-                    position = (frame.pts + frame.duration) * Fraction(stream.time_base or 1)
+                if reordered:
+                    frame.pts = _queued_time(frame, times, stream.codec_context.has_b_frames)
                 yield frame
+                if frame.pts is not None:
+                    ticks = frame.pts + self._offset + frame.duration
+                    position = ticks * Fraction(stream.time_base or 1)
         if failure is None and not self._may_seek():
-            failure = truncation.shortfall(self.path, self._info.container, stream.frames, packets)
+            # An MP4's index lacks what its edit list leaves out; in AVI a frame may have no packet.
+            promised = len(stream.index_entries) if "mov" in self._info.container else stream.frames
+            found = behind if reordered else packets
+            failure = truncation.shortfall(self.path, self._info.container, promised, found)
         if failure is not None:
             at = float(position)
             raise BrokenStream(f"{self.name}: breaks off at {at:.3f} s: {failure}", position)
@@ -254,6 +314,15 @@ class ContainerSource:
             if position is not None:
                 self._damage.note(position)
             return []
+
+
+def _queued_time(frame: av.VideoFrame, times: list[int], delayed: bool) -> int | None:
+    """When a frame is shown, by the `times` of the packets that have been read so far."""
+    if delayed or frame.dts is None:
+        return times.pop(0) if times else frame.pts
+    # A packet may hold no picture; its time must not become that of the next one's.
+    times[:] = [time for time in times if time > frame.dts]
+    return frame.dts
 
 
 def _chain(first: av.VideoFrame, rest: Iterator[av.VideoFrame]) -> Iterator[av.VideoFrame]:

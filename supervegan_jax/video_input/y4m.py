@@ -7,7 +7,7 @@ from supervegan_jax.video.ffmpeg import VideoError
 from supervegan_jax.video_input.frames import FrameFormat
 from supervegan_jax.video_input.media import Picture
 from supervegan_jax.video_input.pixels import usual_matrix
-from supervegan_jax.video_input.samples import Layout, Pipe, ratio
+from supervegan_jax.video_input.samples import LARGEST_SIDE, Layout, Pipe, ratio
 
 MAGIC: Final = b"YUV4MPEG2 "
 FRAME: Final = b"FRAME\n"
@@ -62,6 +62,11 @@ def _format(fields: list[str]) -> FrameFormat:
         width, height = int(values["W"]), int(values["H"])
     except (KeyError, ValueError):
         raise VideoError("standard input: the Y4M header gives no width and height") from None
+    if not all(1 <= side <= LARGEST_SIDE for side in (width, height)):
+        raise VideoError(
+            f"standard input: the Y4M header gives a size of {width}x{height}; "
+            f"each side must be 1 to {LARGEST_SIDE} pixels"
+        )
     return FrameFormat(
         width=width,
         height=height,
