@@ -1,6 +1,7 @@
 """How every command of the project starts and how it fails."""
 
 import argparse
+import io
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -22,6 +23,10 @@ def run(command: Callable[[], int | None]) -> None:
         are the user's to mend, so they are shown without a traceback; anything else is a defect
         of ours and keeps its traceback.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            # A file's name may be any bytes, which are told even where they are no text.
+            stream.reconfigure(errors="backslashreplace")
     try:
         sys.exit(command() or 0)
     except (ValueError, OSError) as error:

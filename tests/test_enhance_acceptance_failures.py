@@ -108,6 +108,16 @@ def test_a_full_pipe_is_one_line(command, clip):
     assert done.stderr == b"error: standard output: No space left on device\n"
 
 
+def test_a_folder_in_the_way_loses_nothing(run, clip, tmp_path):
+    theirs = tmp_path / "out.mkv.partial" / "chapter" / "one.txt"
+    theirs.parent.mkdir(parents=True)
+    theirs.write_text("mine")
+    for more in (("--start", "100"), ("--overwrite", "--dry-run")):
+        done = run(clip, tmp_path / "out.mkv", *more, code=2)
+        assert re.fullmatch(r"error: .*partial is needed for .*; move it away\n", done.stderr)
+        assert theirs.read_text() == "mine"
+
+
 @pytest.fixture(scope="module")
 def unusable(tmp_path_factory, clip) -> Path:
     """A folder of files that are no videos, or none that can be enhanced."""
@@ -116,6 +126,7 @@ def unusable(tmp_path_factory, clip) -> Path:
     (place / "garbage.mkv").write_bytes(np.random.default_rng(0).bytes(5000))
     (place / "text.mp4").write_text("Dear reader,\nthis is no video.\n" * 40)
     (place / "there.mkv").write_text("mine")
+    (place / "device.mkv").symlink_to("/dev/null")
     ffmpeg("-f", "lavfi", "-i", "sine=duration=1", str(place / "sound.mka"))
     make(place / "fields.mkv", "-vf", "tinterlace=4", *X264, "-x264opts", "tff=1", frames=8)
     encrypted = ("-encryption_scheme", "cenc-aes-ctr", "-encryption_key", "76" * 16)
@@ -141,6 +152,8 @@ def unusable(tmp_path_factory, clip) -> Path:
         ("in.mkv in.mkv", "output in.mkv is the input"),
         ("in.mkv in.mkv --overwrite", "output in.mkv is the input"),
         ("in.mkv there.mkv", "output there.mkv exists already; --overwrite replaces it"),
+        ("in.mkv device.mkv", "output device.mkv is a pipe or a device; - writes standard output"),
+        ("in.mkv device.mkv -y", "output device.mkv is a pipe or a device"),
         ("in.mkv there.mkv --dry-run", "output there.mkv exists already"),
         ("in.mkv none/out.mkv", "there is no folder none"),
         ("in.mkv out.avi", r"the suffix must be one of \.mkv, \.mp4"),

@@ -1,7 +1,9 @@
 """Any file in, every frame out at its own time, beside all else that the file holds."""
 
 import itertools
+import os
 import re
+import shutil
 from fractions import Fraction
 
 import pytest
@@ -76,6 +78,16 @@ def test_cover_art_and_the_video_last_in_mp4(run, tmp_path):
     assert packets(output, "a:0") == packets(source, "a:0")
     assert re.search(r"Stream #0:2.*mjpeg.*\(attached pic\)", description(output))
     assert re.search(r"Stream #0:1.*h264.*128x96", description(output))
+
+
+def test_names_that_are_no_text_or_have_a_colon(run, clip, tmp_path):
+    name = os.fsdecode(b"caf\xe9.mkv")
+    shutil.copy(clip, tmp_path / name)
+    # Its standard output takes no such characters.
+    told = run(name, "12:30.mp4", "--dry-run", fast=False, cwd=tmp_path)
+    assert "caf\\udce9.mkv: 64x48" in told.stdout
+    run(name, "--preset", "ultrafast", "12:30.mp4", fast=False, cwd=tmp_path)
+    assert frame_times(tmp_path / "12:30.mp4") == frame_times(clip)
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,11 @@
 """Pipes, parts of a video, comparison, and what the command would do."""
 
+import re
 import subprocess
 import threading
 from fractions import Fraction
 
-from enhance_samples import PICTURE, X264, description, frame_times, make, packets
+from enhance_samples import PICTURE, VARIABLE, X264, description, frame_times, make, packets
 from video_samples import ffmpeg
 
 from supervegan_jax.video.ffmpeg import executable
@@ -70,6 +71,16 @@ def test_raw_samples_through_both_pipes(command, clip):
         b"note: standard output is 128x96 yuv420p, 30 frames/s\n"
         b"error: standard input: breaks off at 0.633 s\n"
     )
+
+
+def test_uneven_times_on_the_way_to_samples_are_told(command, tmp_path):
+    uneven = ("-vf", VARIABLE, "-fps_mode", "passthrough", "-enc_time_base", "1/600")
+    source = make(tmp_path / "a.mkv", *uneven, *X264, frames=9)
+    done = subprocess.run(**command(source, "-", fast=False), capture_output=True, check=True)
+    note, summary = done.stderr.decode().splitlines()
+    assert re.match(r"note: y4m has no timestamps: from \d.\d+ s on frames are not ", note)
+    assert summary.startswith("9 frames in ")
+    assert done.stdout.count(b"FRAME\n") == 9
 
 
 def test_sound_and_picture_on_standard_output(command, tmp_path):

@@ -1,6 +1,7 @@
 """The command: what it makes of a real file, what it refuses, what it says."""
 
 import dataclasses
+import itertools
 import re
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import jax
 import numpy as np
 import pytest
 from enhancement_samples import Enlarger, plain, random_frames, small_model
+from video_samples import ffmpeg
 
 from supervegan_jax import enhance
 from supervegan_jax.enhancement import job as jobs
@@ -21,8 +23,10 @@ from supervegan_jax.enhancement.job import Job, describe, enhance_video, summary
 from supervegan_jax.enhancement.options import RunOptions
 from supervegan_jax.enhancement.runner import EnhancedFrame, RunStats
 from supervegan_jax.video_input.frames import FrameFormat
+from supervegan_jax.video_input.source import open_source
 from supervegan_jax.video_input.truncation import BrokenStream
 from supervegan_jax.video_output.encoding import CODECS, EncodeOptions
+from supervegan_jax.video_output.sink import open_sink
 from supervegan_jax.weights import save_model
 from supervegan_jax.weights.model_file import LoadedModel
 
@@ -127,6 +131,54 @@ def test_comparing_shows_both_pictures(layout):
     if layout == "split":
         assert (out.planes[0][:, 10:14] == 940).all()
         assert (out.planes[1][:, 5:7] == 512).all()
+
+
+@pytest.mark.parametrize("layout", ["side-by-side", "split"])
+@pytest.mark.parametrize("quarters", range(4))
+@pytest.mark.parametrize("flipped", [False, True])
+def test_a_comparison_is_the_same_however_it_is_stored(layout, quarters, flipped):
+    """Turned and mirrored pictures are shown as upright ones are."""
+    upright = FrameFormat(24, 16, 8, "420")
+    fmt = FrameFormat(16, 24, 8, "420") if quarters % 2 else upright
+
+    def stored(plane):
+        return np.ascontiguousarray(np.rot90(plane[:, :: -1 if flipped else 1], -quarters))
+
+    (ours,), (plain_one,) = random_frames(1, upright, 1), random_frames(1, upright, 2)
+    pair = [tuple(map(stored, f.planes)) for f in (ours, plain_one)]
+    frame = EnhancedFrame(0, 0, pair[0], bicubic=pair[1])
+    # What is shown x to the right of the middle: stored, turned by quarters, then mirrored.
+    turn = ((1, 0), (0, 1), (-1, 0), (0, -1))[quarters]
+    x_factors = [(-v if flipped else v) * 65536 for v in turn]
+    matrix = (x_factors[0], 0, 0, x_factors[1], 0, 0, 0, 0, 1 << 30)
+    both = compose(frame, fmt, layout, matrix)
+    both.check(compared_format(fmt, layout, matrix))
+    expected = compose(EnhancedFrame(0, 0, ours.planes, bicubic=plain_one.planes), upright, layout)
+    for plane, upright_plane in zip(both.planes, expected.planes, strict=True):
+        np.testing.assert_array_equal(plane, stored(upright_plane))
+
+
+@pytest.mark.parametrize("turned", ["rotation:v:0 90", "rotation:v:0 180", "hflip:v:0"])
+def test_players_show_the_enlargement_on_the_left(clip, tmp_path, turned):
+    source, output = tmp_path / "turned.mp4", tmp_path / "out.mp4"
+    given = [*f"-display_{turned}".split(), "-i", str(clip), "-map", "0:v", "-c", "copy"]
+    ffmpeg(*given, str(source))
+    opened = open_source(source)
+    fmt, matrix = opened.format, opened.picture.display_matrix
+    assert matrix is not None
+    encode = EncodeOptions(preset="ultrafast", segment_frames=4)
+    out = compared_format(fmt, "side-by-side", matrix)
+    with open_sink(output, opened, 1, encode, frame_format=out) as sink:
+        for frame in itertools.islice(opened.frames(), 2):
+            dark = tuple(np.full_like(plane, 30) for plane in frame.planes)
+            light = tuple(np.full_like(plane, 200) for plane in frame.planes)
+            both = EnhancedFrame(frame.index, frame.pts, light, bicubic=dark)
+            sink.write(compose(both, fmt, "side-by-side", matrix))
+        sink.close()
+    shown = ffmpeg("-i", str(output), "-f", "rawvideo", "-frames:v", "1", "-pix_fmt", "gray", "-")
+    size = (64, 96) if "90" in turned else (48, 128)
+    picture = np.frombuffer(shown, np.uint8).reshape(size)
+    assert picture[:, : size[1] // 2 - 2].max() < 60 < 170 < picture[:, size[1] // 2 + 2 :].min()
 
 
 def test_a_compared_file_has_the_enlargement_on_the_left(clip, tmp_path):
@@ -246,3 +298,5 @@ def test_flags_may_be_spelled_as_ffmpeg_spells_them():
     theirs = "in.mp4 out.mkv -ss 1 -t 2 -y -c:v h265 -crf 20 -preset fast -pix_fmt yuv420p"
     expected = parse("", [*ours.split(), "--pix-fmt", "yuv420p"])
     assert parse("", theirs.split()) == expected
+    apart = "in.mp4 -ss 1 --crf 20 out.mkv -t 2 -y -c:v h265 -preset fast -pix_fmt yuv420p"
+    assert parse("", apart.split()) == expected

@@ -1,5 +1,6 @@
 """Raw samples, elementary streams and containers through standard input and output."""
 
+import io
 import itertools
 import os
 import subprocess
@@ -28,6 +29,7 @@ from supervegan_jax.video_input.samples import Pipe, RawVideo
 from supervegan_jax.video_input.source import open_source
 from supervegan_jax.video_input.truncation import BrokenStream
 from supervegan_jax.video_output.encoding import EncodeOptions
+from supervegan_jax.video_output.pipe_sink import SampleSink
 from supervegan_jax.video_output.sink import format_of, open_sink
 
 CODED = {
@@ -295,6 +297,31 @@ def test_a_matrix_that_y4m_cannot_say_is_told(tmp_path):
     assert open_sink("-", open_source(source), 1).notes == ()
 
 
+@pytest.mark.parametrize("kind", ["y4m", "rawvideo"])
+@pytest.mark.parametrize(
+    ("times", "place"),
+    [
+        ("fps=24000/1001", None),  # 41.7 ms, which Matroska rounds
+        ("settb=1/1000,setpts=N*40+40*gt(N\\,5)", 6),
+        # Each step is nearly right, and more than the half of a frame is reached in the end.
+        ("settb=1/1000,setpts=N*41-2*max(N-40\\,0)", 21),
+    ],
+)
+def test_times_that_samples_cannot_have_are_told(tmp_path, kind, times, place):
+    passed = ("-fps_mode", "passthrough", "-enc_time_base", "1/1000", *X264)
+    source = open_source(make(tmp_path / "a.mkv", "-vf", times, *passed, frames=80))
+    sink = SampleSink(io.BytesIO(), kind, source.format, source, EncodeOptions())
+    counts = []
+    before = len(sink.notes)
+    for frame in source.frames():
+        sink.write(frame)
+        counts.append(len(sink.notes) - before)
+    assert counts == [int(place is not None and n >= place) for n in range(80)]
+    if place == 6:
+        assert f"{kind} has no timestamps: from 0.280 s on frames are not " in sink.notes[-1]
+        assert "matroska keeps their times" in sink.notes[-1]
+
+
 def test_nothing_is_held_back_in_a_pipe():
     reader, writer = os.pipe()
     layout = RawVideo("4x2").layout()
@@ -306,4 +333,15 @@ def test_nothing_is_held_back_in_a_pipe():
     os.close(writer)
     with pytest.raises(BrokenStream, match=r"breaks off at 0\.120 s"):
         next(frames)
+    os.close(reader)
+
+
+@pytest.mark.parametrize("size", ["1000000x1000000", "65536x48", "64x0", "-64x48"])
+def test_a_y4m_header_with_an_impossible_size_is_refused(size):
+    width, height = size.split("x")
+    reader, writer = os.pipe()
+    os.write(writer, f"YUV4MPEG2 W{width} H{height} F25:1\nFRAME\n".encode())
+    os.close(writer)
+    with pytest.raises(ValueError, match=rf"a size of {size}; each side must be 1 to 65535"):
+        y4m.read_header(Pipe(reader))
     os.close(reader)

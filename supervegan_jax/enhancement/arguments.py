@@ -30,7 +30,8 @@ def parse(description: str, arguments: list[str] | None = None) -> argparse.Name
     _add_raw_input(parser)
     _add_output(parser)
     _add_computing(parser)
-    options = parser.parse_args(arguments)
+    # Python 3.11 would not take an OUTPUT that options part from INPUT otherwise.
+    options = parser.parse_intermixed_args(arguments)
     if not options.list_models and options.output is None:
         raise ValueError("INPUT and OUTPUT are needed; see --help")
     if options.input_format is None:

@@ -96,7 +96,7 @@ def describe(job: Job) -> list[str]:
     """
     source, options, tiling = _prepare(job)
     fmt, scale = source.format, job.model.scale
-    out = compared_format(fmt.scaled(scale), job.compare)
+    out = compared_format(fmt.scaled(scale), job.compare, source.picture.display_matrix)
     parameters = sum(np.size(leaf) for leaf in jax.tree.leaves(job.model.params))
     devices = options.devices or ()
     frames = (options.batch_size or 1) // len(devices)
@@ -190,7 +190,7 @@ def _enhance(job: Job, messages: TextIO) -> RunStats:
         source,
         job.model.scale,
         job.encode,
-        frame_format=compared_format(out, job.compare),
+        frame_format=compared_format(out, job.compare, source.picture.display_matrix),
         output_format=job.output_format,
         overwrite=job.overwrite,
         job=_identity(job, options, tiling),
@@ -198,18 +198,21 @@ def _enhance(job: Job, messages: TextIO) -> RunStats:
     )
     broken = None
     with sink:
-        notes = [f"goes on after {sink.finished_frames} frames of an earlier run"] * sink.resumed
-        for note in [*notes, *sink.notes]:
-            print(f"note: {note}", file=messages)
+        if sink.resumed:
+            earlier = f"note: goes on after {sink.finished_frames} frames of an earlier run"
+            print(earlier, file=messages)
+        notes = _Notes(sink, messages)
+        notes.tell()
         try:
             try:
                 with _progress(source, sink, messages) as bar:
-                    _write_all(job, source, sink, options, stats, bar)
+                    _write_all(job, source, sink, options, stats, bar, notes)
             except BrokenStream as error:
                 broken = error
             sink.close()
         except KeyboardInterrupt:
             raise KeyboardInterrupt(_interrupted(source, sink)) from None
+        notes.tell()
         for note in source.notes:
             print(f"note: {note}", file=messages)
     stats.end()
@@ -217,6 +220,18 @@ def _enhance(job: Job, messages: TextIO) -> RunStats:
         where = "" if job.output == "-" else f"; what could be read is in {job.output}"
         raise BrokenStream(f"{broken}{where}", broken.timestamp)
     return stats
+
+
+class _Notes:
+    """Tells each note of a sink as soon as there is one."""
+
+    def __init__(self, sink: Sink, messages: TextIO) -> None:
+        self._sink, self._messages, self._told = sink, messages, 0
+
+    def tell(self) -> None:
+        for note in self._sink.notes[self._told :]:
+            tqdm.write(f"note: {note}", file=self._messages)  # above the progress bar
+            self._told += 1
 
 
 def _progress(source: Source, sink: Sink, messages: TextIO) -> Any:
@@ -236,7 +251,13 @@ def _interrupted(source: Source, sink: Sink) -> str:
 
 
 def _write_all(
-    job: Job, source: Source, sink: Sink, options: RunOptions, stats: RunStats, bar: Any
+    job: Job,
+    source: Source,
+    sink: Sink,
+    options: RunOptions,
+    stats: RunStats,
+    bar: Any,
+    notes: _Notes,
 ) -> None:
     first = sink.finished_frames
     enhanced = enhance_frames(
@@ -247,10 +268,11 @@ def _write_all(
         first_index=first,
         stats=stats,
     )
-    out = source.format.scaled(job.model.scale)
+    out, turned = source.format.scaled(job.model.scale), source.picture.display_matrix
     with closing(enhanced):  # type: ignore[type-var]
         for frame in enhanced:
-            sink.write(compose(frame, out, job.compare) if job.compare else frame)
+            sink.write(compose(frame, out, job.compare, turned) if job.compare else frame)
+            notes.tell()
             bar.update()
 
 

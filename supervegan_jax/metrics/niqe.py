@@ -135,7 +135,8 @@ def _luma_codes_in_single(image: jax.Array) -> jax.Array:
     # By way of codes: whoever divided them by 255 may have rounded to a neighbouring float32.
     codes = jnp.round(image.astype(jnp.float64) * (255.0 * 4096.0)) / 4096.0
     stored = _keep(codes / 255.0, True)
-    y = 16.0 + sum(w * stored[..., k : k + 1] for k, w in enumerate(MATLAB_CODES))
+    red, green, blue = MATLAB_CODES
+    y = 16.0 + red * stored[..., 0:1] + green * stored[..., 1:2] + blue * stored[..., 2:3]
     return jnp.round(_keep(_keep(y / 255.0, True) * 255.0, True))
 
 

@@ -208,7 +208,7 @@ def _written(
         yield frame
 
 
-def _reference_pictures(reference: Reference, step: int) -> Iterator[np.ndarray]:
+def _reference_pictures(reference: Reference, step: int) -> Iterator[jax.Array]:
     """Every `step`th frame of a clip as RGB; one that fits is decoded once for all its curves."""
     size = 3 * reference.width * reference.height * -(-reference.frame_count // step)
     if size <= _KEPT_BYTES:
@@ -217,11 +217,11 @@ def _reference_pictures(reference: Reference, step: int) -> Iterator[np.ndarray]
 
 
 @functools.lru_cache(maxsize=1)
-def _kept_pictures(path: Path, step: int) -> list[np.ndarray]:
+def _kept_pictures(path: Path, step: int) -> list[jax.Array]:
     return list(_decode_pictures(path, step))
 
 
-def _decode_pictures(path: Path, step: int) -> Iterator[np.ndarray]:
+def _decode_pictures(path: Path, step: int) -> Iterator[jax.Array]:
     truth = open_source(path)
     for frame in itertools.islice(truth.frames(), 0, None, step):
         yield frame_to_rgb(frame, truth.format)

@@ -1,10 +1,8 @@
 """Frames into a video file, in segments that outlive an interruption."""
 
-import contextlib
 import dataclasses
 import json
 import os
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -33,7 +31,7 @@ class FileSink:
     ) -> None:
         """Claims the folder of unfinished work and tries out whether the container suits."""
         self.path = path
-        self.folder = path.with_name(f"{path.name}.partial")
+        self.folder = partial_work.folder_of(path)
         self.notes = notes
         self._plan = plan
         manifest = partial_work.make_manifest(source, settings, dict(job), drop)
@@ -46,8 +44,7 @@ class FileSink:
             encoding = dataclasses.replace(settings.encoding, threads=threads)
             self._settings = dataclasses.replace(settings, encoding=encoding)
             self._done = partial_work.finished_segments(self.folder, encoding.segment_frames)
-            if not self._done:
-                fit.require(self._plan, self._settings, source, self.folder)
+            self.notes += fit.require(self._plan, self._settings, source, self.folder)
         except BaseException:
             self._release()
             raise
@@ -116,15 +113,15 @@ class FileSink:
         video = segments.join(self._done, self.folder / "video.mp4", self._settings)
         finished = self.folder / f"finished{self.path.suffix}"
         mux.mux(self._plan, video, finished)
+        self.notes += mux.shift_notes(self._plan, video, finished)
         with finished.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(finished, self.path)
-        shutil.rmtree(self.folder)
+        partial_work.remove(self.folder)
         self._lock.close()
 
     def _release(self) -> None:
         """Lets go of the folder, and removes it if nothing in it is worth keeping."""
         self._lock.close()
-        with contextlib.suppress(OSError):
-            if not any(self.folder.glob("*.segment")):
-                shutil.rmtree(self.folder)
+        if not any(self.folder.glob("*.segment")):
+            partial_work.remove(self.folder)

@@ -19,7 +19,9 @@ import av
 
 from supervegan_jax.video import ffmpeg
 from supervegan_jax.video.ffmpeg import VideoError
+from supervegan_jax.video_input import media
 from supervegan_jax.video_input.media import MediaInfo, StreamInfo
+from supervegan_jax.video_output import mp4_times
 from supervegan_jax.video_output.encoding import CONTAINERS
 from supervegan_jax.video_output.segments import Joined
 
@@ -27,6 +29,7 @@ from supervegan_jax.video_output.segments import Joined
 STALE_TAGS: Final = re.compile(r"BPS|NUMBER_OF_BYTES|_STATISTICS_.*|encoder", re.IGNORECASE)
 # Tags that every stream of a shortened file gets anew.
 LENGTH_TAGS: Final = re.compile(r"BPS|NUMBER_OF_.*|_STATISTICS_.*|DURATION", re.IGNORECASE)
+BRANDS: Final = ("major_brand", "minor_version", "compatible_brands")
 # What the MP4 muxer writes in its usual way; other tags need its free-form list.
 MP4_TAGS: Final = {
     *("title", "artist", "album_artist", "composer", "album", "date"),
@@ -34,9 +37,13 @@ MP4_TAGS: Final = {
     *("synopsis", "show", "episode_id", "network", "keywords", "episode_sort"),
     *("season_number", "media_type", "hd_video", "gapless_playback", "compilation", "track"),
     *("disc", "encoder", "encoding_tool", "location", "creation_time", "timecode"),
-    *("major_brand", "minor_version", "compatible_brands"),
+    *BRANDS,
 }
 MP4_LIKE: Final = ("mp4", "m4v", "mov")
+# Demuxers of clocks that start anew.
+WRAPPING: Final = ("mpegts", "mpeg")
+# Less is the rounding of timestamps.
+SHOWN_SECONDS: Final = 0.001
 PICTURE_TYPES: Final = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
 
 
@@ -72,17 +79,30 @@ class Plan:
         """Cover art among the streams."""
         return [s for s in self.kept if "attached_pic" in s.dispositions]
 
-    def free_tags(self) -> list[str]:
-        """Tags of the file that MP4's usual list has no place for."""
+    @property
+    def free_form(self) -> bool:
+        """Whether MP4's free-form list is to be written, which displaces the usual one."""
         tags = {} if self.info is None else self.info.metadata
-        return [key for key in tags if key.lower() not in MP4_TAGS]
+        free = any(tag_name(key) not in MP4_TAGS for key in tags)
+        return self.container in MP4_LIKE and free and not self.covers()
 
-    def notes(self) -> tuple[str, ...]:
-        """What is knowingly left behind, one line each: nothing that is seen or heard."""
-        if self.container in MP4_LIKE and self.covers() and self.free_tags():
-            tags = ", ".join(self.free_tags())
-            return (f"{self.container} keeps no free tags beside cover art: {tags} left out",)
-        return ()
+    @property
+    def created(self) -> int | None:
+        """The time of creation that has to be written by hand, see `mp4_times`; None for none."""
+        if self.info is None or not self.free_form or self.piped:
+            return None
+        return mp4_times.seconds(self.info.metadata.get("creation_time", ""))
+
+    @property
+    def delay(self) -> int:
+        """Whole seconds, exact in every time base, that bring a clock from below 0 up to it.
+
+        The 33 bits of a transport stream's clock start anew within a day, perhaps soon after the
+        first frame; those before would be lost in a container whose time begins at 0.
+        """
+        if self.info is None or self.trimmed or self.info.container[0] not in WRAPPING:
+            return 0
+        return max(0, math.ceil(-self.info.start_time))
 
 
 def mux(plan: Plan, video: Joined, destination: Path, extra: Sequence[str] = ()) -> str:
@@ -107,7 +127,27 @@ def mux(plan: Plan, video: Joined, destination: Path, extra: Sequence[str] = ())
     said = done.stderr.decode(errors="replace")
     if done.returncode:
         raise failure(done.returncode, said, destination.name)
+    if plan.created is not None:
+        mp4_times.write(destination, plan.created)
     return said
+
+
+def shift_notes(plan: Plan, video: Joined, finished: Path) -> tuple[str, ...]:
+    """A note if the muxer has moved all streams of a whole source.
+
+    A transport stream has no time below 0, which frames that are decoded before the first one is
+    shown, and sound that begins before the picture, would need.
+    """
+    if plan.container not in ("ts", "m2ts") or plan.info is None or plan.trimmed:
+        return ()
+    with av.open(ffmpeg.url(finished), "r", metadata_errors="replace") as file:
+        stream = media.find_video(file)
+        if stream is None or stream.start_time is None or stream.time_base is None:
+            return ()
+        later = float(stream.start_time * stream.time_base - video.first - plan.delay)
+    if abs(later) < SHOWN_SECONDS:
+        return ()
+    return (f"{plan.container} begins at 0: all streams are shown {later:.3f} s later",)
 
 
 def command(
@@ -145,10 +185,11 @@ def failure(code: int, said: str, name: str) -> Exception:
 
 def _muxer_options(plan: Plan, video: Joined) -> list[str]:
     options = ["-fflags", "+bitexact", "-copy_unknown", "-max_muxing_queue_size", "100000"]
+    options += ["-output_ts_offset", str(plan.delay)] * bool(plan.delay)
     if plan.container in MP4_LIKE:
         # Edit lists count in the movie's ticks, and those would be milliseconds otherwise.
         options += ["-movie_timescale", str(video.timescale), "-write_tmcd", "auto"]
-        flags = ["use_metadata_tags"] * bool(plan.free_tags() and not plan.covers())
+        flags = ["use_metadata_tags"] * plan.free_form
         if plan.piped:
             flags += ["frag_keyframe", "empty_moov", "delay_moov", "default_base_moof"]
             options += ["-frag_duration", "1000000"]
@@ -162,12 +203,15 @@ def _muxer_options(plan: Plan, video: Joined) -> list[str]:
 def _arguments(plan: Plan, video: Joined, folder: Path) -> list[str]:
     """Everything between the inputs and the muxer: streams, tags, chapters and filters."""
     if plan.info is None or plan.source is None:
-        return ["-map", "0:0", "-c", "copy", *_shift(video.first - video.lead, video, 0)]
+        first = max(video.first, Fraction(0)) - video.lead
+        return ["-map", "0:0", "-c", "copy", *_shift(first, video, 0)]
     shift = video.first if plan.trimmed else Fraction(0)
     arguments = ["-c", "copy", "-map_metadata", "0"]
-    if plan.container not in MP4_LIKE:
-        brands = set(plan.info.metadata) & {"major_brand", "minor_version", "compatible_brands"}
-        arguments += [word for key in sorted(brands) for word in ("-metadata", f"{key}=")]
+    if plan.container not in MP4_LIKE or plan.free_form:
+        # They would become tags like any other; MP4 gets its own anyway.
+        blank = ["creation_time"] * (plan.created is not None)
+        blank += [key for key in BRANDS if key in plan.info.metadata]
+        arguments += [word for key in blank for word in ("-metadata", f"{key}=")]
     chapters, rate = _chapters(plan, shift, folder), plan.rate
     # Matroska keeps cover art as attached files.
     covers = plan.covers() if plan.container == "mkv" else []
@@ -186,16 +230,16 @@ def _arguments(plan: Plan, video: Joined, folder: Path) -> list[str]:
             if rate is not None and "timecode" in stream.metadata:
                 # A time code counts frames, so its track needs to know how many make a second.
                 arguments += [f"-r:{place}", f"{rate.numerator}/{rate.denominator}"]
-        elif plan.trimmed and stream.kind in ("audio", "subtitle", "video", "data"):
+        elif plan.trimmed and stream.kind != "attachment" and stream not in plan.covers():
             arguments += _trim(stream, shift, plan.end, place)
     return [*chapters, *arguments, *_attach(plan, covers, folder)]
 
 
 def _changed_tags(plan: Plan, stream: StreamInfo, is_video: bool, place: int) -> list[str]:
     """Leaves out what is no longer true, and gives a track's name where the muxer looks for it."""
-    stale = [key for key in stream.metadata if is_video and STALE_TAGS.fullmatch(_base(key))]
+    stale = [key for key in stream.metadata if is_video and STALE_TAGS.fullmatch(tag_name(key))]
     if plan.trimmed:
-        stale += [key for key in stream.metadata if LENGTH_TAGS.fullmatch(_base(key))]
+        stale += [key for key in stream.metadata if LENGTH_TAGS.fullmatch(tag_name(key))]
     changes = dict.fromkeys(stale, "")
     # The MP4 demuxer calls "name" what the muxers, its own among them, call "title".
     if "name" in stream.metadata and "title" not in stream.metadata:
@@ -204,9 +248,9 @@ def _changed_tags(plan: Plan, stream: StreamInfo, is_video: bool, place: int) ->
     return [word for key, value in changes.items() for word in (option, f"{key}={value}")]
 
 
-def _base(key: str) -> str:
-    """A tag's name without the language that mkvmerge appends ("BPS-eng")."""
-    return re.sub(r"-[a-z]{3}$", "", key)
+def tag_name(key: str) -> str:
+    """A tag's name without its language ("BPS-eng", "location-eng"), in small letters."""
+    return re.sub(r"-[a-z]{3}$", "", key).lower()
 
 
 def _shift(seconds: Fraction, video: Joined, place: int) -> list[str]:
@@ -227,7 +271,11 @@ def _trim(stream: StreamInfo, shift: Fraction, end: Fraction | None, place: int)
     setts = f"setts=pts=PTS-({moved}):dts=DTS-({moved})"
     if stream.kind == "subtitle":
         setts = f"setts=pts=max(PTS-({moved})\\,0):dts=max(DTS-({moved})\\,0)"
-        setts += f":duration=DURATION-max({moved}-PTS\\,0)"
+        begin = f"max(PTS\\,{moved})"
+        left = f"PTS+DURATION-{begin}"
+        if end is not None:
+            left = f"min({left}\\,{math.ceil(end / base)}-{begin})"
+        setts += f":duration={left}"
     drop = outside.replace(",", "\\,")
     return [f"-bsf:{place}", f"noise=amount=0:drop={drop},{setts}"]
 

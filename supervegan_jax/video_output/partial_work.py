@@ -1,10 +1,12 @@
 """The folder in which an unfinished output waits: whose work it is, and what of it is done."""
 
+import contextlib
 import dataclasses
 import fcntl
 import hashlib
 import json
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import IO, Any, Final
@@ -17,6 +19,12 @@ from supervegan_jax.video_output.segments import VideoSettings
 
 MANIFEST_VERSION: Final = 1
 IDENTITY_BYTES: Final = 1 << 20
+# All that a run ever puts into its folder; anything else is somebody's own.
+LOCK: Final = "lock"
+OWN_NAMES: Final = re.compile(
+    rf"{LOCK}|manifest\.(json|tmp)|\d{{6,}}\.(segment|tmp)|trial(_video)?\.\w+"
+    r"|(video|finished)\.\w+|chapters\.ffmetadata|cover\d+\.\w+"
+)
 
 
 def make_manifest(
@@ -53,9 +61,14 @@ def _identity(path: Path) -> dict[str, Any]:
 def claim(
     folder: Path, manifest: dict[str, Any], overwrite: bool, fresh: bool
 ) -> tuple[bool, IO[str]]:
-    """Takes the folder of partial work for this process; tells whether there was the same work."""
+    """Takes the folder of partial work for this process; tells whether there was the same work.
+
+    Raises:
+      ValueError: the folder holds other files, other work, or another process writes there.
+    """
+    check(folder)
     folder.mkdir(exist_ok=True)
-    lock = (folder / "lock").open("w")
+    lock = (folder / LOCK).open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -77,13 +90,47 @@ def claim(
         raise
     same = found is not None and not different and not fresh
     for leftover in folder.iterdir():
-        if leftover.name != "lock" and not (same and leftover.suffix in (".segment", ".json")):
+        if leftover.name != LOCK and not (same and leftover.suffix in (".segment", ".json")):
             leftover.unlink()
     if not same:
         temporary = folder / "manifest.tmp"
         temporary.write_text(json.dumps(manifest, indent=1))
         os.replace(temporary, path)
     return same, lock
+
+
+def folder_of(output: Path) -> Path:
+    """Where the unfinished work on an output lies."""
+    return output.with_name(f"{output.name}.partial")
+
+
+def check(folder: Path) -> None:
+    """Raises `ValueError` unless the folder is missing, empty or made by a run of ours."""
+    if not folder.exists() and not folder.is_symlink():
+        return
+    if not folder.is_dir():
+        raise ValueError(f"{folder} is needed for unfinished work, but it is a file; move it away")
+    names = sorted(path.name for path in folder.iterdir())
+    strange = [n for n in names if not OWN_NAMES.fullmatch(n) or not (folder / n).is_file()]
+    if names and not strange and LOCK not in names:
+        strange = names
+    if strange:
+        raise ValueError(
+            f"{folder} is needed for unfinished work, but it holds {strange[0]}, which is not of "
+            "a run; move it away"
+        )
+
+
+def remove(folder: Path) -> None:
+    """Removes what a run has made; what somebody else has put there meanwhile stays.
+
+    The lock goes last: without it the folder would not be known as a run's.
+    """
+    with contextlib.suppress(OSError):
+        for path in sorted(folder.iterdir(), key=lambda path: path.name == LOCK):
+            if OWN_NAMES.fullmatch(path.name):
+                path.unlink()
+        folder.rmdir()
 
 
 def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:

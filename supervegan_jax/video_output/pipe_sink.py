@@ -24,6 +24,8 @@ from supervegan_jax.video_output.mux import Plan
 from supervegan_jax.video_output.segments import Joined, VideoSettings
 
 SAMPLE_FORMATS: Final = ("y4m", "rawvideo")
+# Containers such as Matroska round the times of an even rate to this.
+ROUNDED_SECONDS: Final = Fraction(1, 1000)
 
 
 class SampleSink:
@@ -63,6 +65,9 @@ class SampleSink:
             self._head = y4m.header(stored, source.rate, source.picture.sample_aspect_ratio)
             self._marker = y4m.FRAME
         self.notes = _sample_notes(kind, fmt, source, self._stored)
+        self._kind, self._rate, self._time_base = kind, source.rate, source.time_base
+        self._first = self._last = 0
+        self._even = True
 
     def __enter__(self) -> "SampleSink":
         return self
@@ -85,12 +90,31 @@ class SampleSink:
         if frame.index != self._next:
             raise ValueError(f"frame {frame.index} was written where {self._next} comes next")
         frame.check(self._format)
+        self._check_time(frame)
         self._file.write((self._head if self._next == 0 else b"") + self._marker)
         for plane in converted(frame.planes, self._format, self._stored):
             little_endian = plane.astype(plane.dtype.newbyteorder("<"), copy=False)
             self._file.write(np.ascontiguousarray(little_endian).data)
         self._file.flush()
         self._next += 1
+
+    def _check_time(self, frame: VideoFrame) -> None:
+        """Notes the first frame that is not shown when a player that counts frames shows it."""
+        if self._next == 0:
+            self._first = frame.pts
+        else:
+            step = abs((frame.pts - self._last) * self._time_base - 1 / self._rate)
+            passed = (frame.pts - self._first) * self._time_base
+            drift = abs(passed - self._next / self._rate)
+            even = step <= max(self._time_base, ROUNDED_SECONDS) and drift <= 1 / self._rate / 2
+            if self._even and not even:
+                self._even = False
+                self.notes += (
+                    f"{self._kind} has no timestamps: from {float(frame.pts * self._time_base):.3f}"
+                    f" s on frames are not {float(self._rate):.6g} a second as it says; "
+                    "--output-format matroska keeps their times",
+                )
+        self._last = frame.pts
 
     def close(self) -> None:
         """Nothing is kept back, so nothing is left to do."""
@@ -144,7 +168,7 @@ class StreamSink:
         self._file, self._plan, self._settings = file, plan, settings
         self._folder = tempfile.TemporaryDirectory(prefix="supervegan-enhance-")
         try:
-            fit.require(plan, settings, source, Path(self._folder.name))
+            self.notes += fit.require(plan, settings, source, Path(self._folder.name))
             self._context = encoders.new_encoder(settings.encoding)
             settings.open(self._context)
         except BaseException:

@@ -17,6 +17,7 @@ from typing import IO
 import av
 import numpy as np
 
+from supervegan_jax.video import ffmpeg
 from supervegan_jax.video_input.frames import FrameFormat, VideoFrame
 from supervegan_jax.video_input.media import Picture
 from supervegan_jax.video_input.pixels import to_av_frame
@@ -200,7 +201,7 @@ def join(paths: list[Path], destination: Path, settings: VideoSettings) -> Joine
         "movie_timescale": str(ticks),
         "fflags": "+bitexact",
     }
-    with av.open(os.fspath(destination), "w", format="mp4", options=options) as file:
+    with av.open(ffmpeg.url(destination), "w", format="mp4", options=options) as file:
         stream = file.add_stream(encoders.CODECS[settings.encoding.codec].encoder)
         assert isinstance(stream, av.VideoStream)
         settings.open(stream.codec_context)

@@ -11,7 +11,7 @@ from supervegan_jax.video_input.frames import FrameFormat, VideoFrame
 from supervegan_jax.video_input.media import StreamInfo
 from supervegan_jax.video_input.source import Source
 from supervegan_jax.video_output import encoding as encoders
-from supervegan_jax.video_output import mux
+from supervegan_jax.video_output import mux, partial_work
 from supervegan_jax.video_output.encoding import EncodeOptions
 from supervegan_jax.video_output.file_sink import FileSink
 from supervegan_jax.video_output.mux import Plan
@@ -31,7 +31,7 @@ class Sink(Protocol):
       kept_frames: how many are safely encoded now, for a later run to go on with.
       resumed: whether there was such a run.
       notes: what the output cannot keep although the picture and the sound do not need it, one
-        line each, for the user to know.
+        line each, for the user to know; `write` and `close` may add to them.
     """
 
     finished_frames: int
@@ -79,7 +79,7 @@ def open_sink(
     finished segments for the next run.
 
     Args:
-      path: the file to make; "-" for standard output.
+      path: the file to make, or a link that leads to it; "-" for standard output.
       source: what is being enhanced: its other streams and tags are copied.
       scale: the frames written are this many times as wide and high as the source's.
       options: codec, quality and so on.
@@ -104,8 +104,7 @@ def open_sink(
     piped = os.fspath(path) == "-"
     if kind in SAMPLE_FORMATS:
         return SampleSink(sys.stdout.buffer, kind, fmt, source, options)
-    if not piped:
-        check_target(Path(path), source, overwrite)
+    target = Path(path) if piped else check_target(Path(path), source, overwrite)
     settings = VideoSettings(
         encoding=encoders.resolve(options, fmt, kind),
         format=fmt,
@@ -114,10 +113,10 @@ def open_sink(
         rate=source.rate,
     )
     plan = _plan(source, kind, drop, piped)
-    notes = plan.notes() + _picture_notes(source, settings)
+    notes = _clock_notes(plan) + _picture_notes(source, settings)
     if piped:
         return StreamSink(sys.stdout.buffer, plan, settings, source, notes)
-    return FileSink(Path(path), plan, settings, source, overwrite, job or {}, drop, notes)
+    return FileSink(target, plan, settings, source, overwrite, job or {}, drop, notes)
 
 
 def _plan(source: Source, container: str, drop: Sequence[int], piped: bool) -> Plan:
@@ -163,16 +162,31 @@ def format_of(path: str | os.PathLike[str], output_format: str | None = None) ->
     return name
 
 
-def check_target(path: Path, source: Source, overwrite: bool) -> None:
-    """Raises `ValueError` unless an output may be made at `path`."""
-    if not path.parent.is_dir():
-        raise ValueError(f"output {path}: there is no folder {path.parent}")
+def check_target(path: Path, source: Source, overwrite: bool) -> Path:
+    """The file that an output at `path` would become, which a link leads to.
+
+    Raises:
+      ValueError: no output may be made there.
+    """
+    target = Path(os.path.realpath(path)) if path.is_symlink() else path
+    if not target.parent.is_dir():
+        raise ValueError(f"output {path}: there is no folder {target.parent}")
     if path.is_dir():
         raise ValueError(f"output {path} is a folder")
+    if path.exists() and not path.is_file():
+        raise ValueError(f"output {path} is a pipe or a device; - writes standard output")
     if source.path is not None and path.exists() and path.samefile(source.path):
         raise ValueError(f"output {path} is the input; choose another name")
     if path.exists() and not overwrite:
         raise ValueError(f"output {path} exists already; --overwrite replaces it")
+    partial_work.check(partial_work.folder_of(target))
+    return target
+
+
+def _clock_notes(plan: Plan) -> tuple[str, ...]:
+    if not plan.delay:
+        return ()
+    return (f"the input's clock begins below 0; all streams are shown {plan.delay} s later",)
 
 
 def _picture_notes(source: Source, settings: VideoSettings) -> tuple[str, ...]:
