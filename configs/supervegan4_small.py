@@ -3,9 +3,8 @@ r"""A SUPERVEGAN-4 for two CPU cores: 0.38 M parameters, nothing above the input
 python -m supervegan_jax.main --config configs/supervegan4_small.py \
     --config.data.records=RECORDS --workdir runs/supervegan4_small
 
-The shipped weights took the route in docs/training.md: 1.2 hours on 2 shared CPU cores; first
-frames of 11 held-out clips at 109 to 1003 kbit/s: PSNR and LPIPS 29.65 dB, 0.320 (bicubic), 30.68
-dB, 0.253 (stage A), 30.61 dB, 0.229 (stage B). This recipe has not been run in one piece.
+The shipped weights took the route in docs/training.md: 1.2 hours on 2 shared CPU cores; their
+scores are in the README. This recipe has not been run in one piece.
 """
 
 from ml_collections import ConfigDict
