@@ -70,12 +70,24 @@ def train(config: ConfigDict, workdir: Path) -> None:
 
 
 def note_changes(config: ConfigDict, path: Path) -> None:
-    """Prints the fields that differ from those the workdir was begun with."""
+    """Prints the fields that differ from those the workdir was begun with.
+
+    Raises:
+      ValueError: the network differs, so that the checkpoints there would not fit.
+    """
     if not path.exists():
         return
     before = json.loads(path.read_text(encoding="utf-8"))["config"]
     now = json.loads(json.dumps(config.to_dict()))
-    for name, (old, new) in _differences(before, now):
+    changes = list(_differences(before, now))
+    begun = any((path.parent / "checkpoints").glob("[0-9]*"))
+    for name, (old, new) in changes:
+        if begun and name.startswith("model."):
+            raise ValueError(
+                f"{path.parent} is of another model: its config field {name} is {old}, not {new}; "
+                "take another --workdir"
+            )
+    for name, (old, new) in changes:
         print(f"note: config field {name} was {old} and is {new}")
 
 

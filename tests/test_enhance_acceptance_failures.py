@@ -40,6 +40,15 @@ def test_killed_twice_the_file_is_the_same(run, command, tmp_path):
     assert not (tmp_path / "out.mkv.partial").exists()
 
 
+@pytest.fixture
+def listening():
+    """Programs started meanwhile hear Ctrl-C, even if the tests run in a shell's background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("listening")
 def test_interrupted_by_hand_it_says_what_is_kept(run, command, tmp_path):
     # Long enough not to be done before the signal arrives.
     source = make(tmp_path / "a.mkv", *X264, frames=1200)

@@ -110,8 +110,10 @@ def test_a_checkpoint_of_another_model_is_refused_and_kept(trained):
     workdir, _ = trained
     done = tiny(workdir, "--config.data.videos=embedded", "--config.model.trunk_blocks=2")
     assert done.returncode == 2
-    assert "it is of another model" in done.stderr.splitlines()[-1]
+    assert_one_line(done, "of another model: its config field model.trunk_blocks is 1, not 2")
     assert (workdir / "checkpoints" / "12").is_dir()
+    config = json.loads((workdir / "config.json").read_text())["config"]
+    assert config["model"]["trunk_blocks"] == 1
 
 
 def test_a_run_starts_from_the_weights_named(trained, tmp_path):

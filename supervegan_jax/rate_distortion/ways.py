@@ -98,7 +98,7 @@ class Way:
             engine = Engine(model, source.format, options)
             self.engines[source.format, size] = engine
         for batch in gather(decoded, source.format, size, first):
-            if batch.frames[0].index % every:
+            if every > 1 and batch.frames[0].index % every:
                 continue
             planes, _ = engine.collect(batch, engine.submit(batch))
             for place, frame in enumerate(batch.frames, start=batch.first):
