@@ -126,10 +126,16 @@ def test_an_exception_in_the_thread_reaches_the_consumer(
 
 
 def test_dropping_the_iterator_ends_its_thread() -> None:
+    before = threading.active_count()
     source = memory.memory_batches(PAIRS, scale=SCALE, patch_size=4, batch_size=1, seed=0)
     next(source)
     time.sleep(0.05)  # lets the queue fill, so that the thread waits for room
+    assert threading.active_count() == before + 1
     del source
+    deadline = time.monotonic() + 10
+    while threading.active_count() > before:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.mark.parametrize(
