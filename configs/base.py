@@ -67,6 +67,8 @@ def get_config() -> ConfigDict:
     # standard (Eq. 8) or relativistic: real against generated, patch by patch; losses.adversarial
     c.discriminator.loss = "standard"
     c.discriminator.detail_input = False  # show it the image minus its 3x3 mean, too
+    c.discriminator.halvings = 5  # layers that halve the image
+    c.discriminator.patch_logits = False  # judge patches instead of the image as a whole
     c.discriminator.crop_size = 0  # pixels of the random square it is shown of each patch; 0 is all
 
     # losses.perceptual: L_P of Eq. 7.

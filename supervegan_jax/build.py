@@ -62,7 +62,11 @@ def build_system(config: ConfigDict, phases: tuple[Phase, ...]) -> System:
     return System(
         generator=build_model(config),
         discriminator=Discriminator(
-            config.discriminator.width, config.discriminator.detail_input, dtype
+            config.discriminator.width,
+            config.discriminator.detail_input,
+            config.discriminator.halvings,
+            config.discriminator.patch_logits,
+            dtype,
         ),
         adversarial=adversarial_loss(config.discriminator.loss),
         discriminator_crop=config.discriminator.crop_size,

@@ -186,6 +186,21 @@ def test_discriminator_is_shown_the_detail_it_asks_for():
     assert count(module, x.shape) == count(Discriminator(width=2), x.shape) + 2 * 3 * 9
 
 
+def test_discriminator_judges_patches_where_they_are():
+    module = Discriminator(width=2, halvings=3, patch_logits=True)
+    x = jnp.asarray(np.random.default_rng(0).random((2, 64, 48, 3), np.float32))
+    variables = init_variables(module, jax.random.key(0), x)
+    logits = jax.jit(module.apply)(variables, x)
+    assert logits.shape == (2, 8, 6)
+    # A change in one corner reaches the logits beside it; the others see it only through the
+    # statistics of the normalisation.
+    change = abs(jax.jit(module.apply)(variables, x.at[:, :4, :4].set(1)) - logits)
+    assert (change[:, 0, 0] > 5 * change[:, 4:, 3:].max(axis=(1, 2))).all()
+    for halvings in (0, 6):
+        with pytest.raises(ValueError, match=f"halvings is {halvings}; 1 to 5 are accepted"):
+            Discriminator(halvings=halvings).init(jax.random.key(0), x)
+
+
 def test_wrong_models_and_inputs_are_refused():
     with pytest.raises(ValueError, match="unknown model 'vegan'; known are supervegan"):
         build_generator("vegan")

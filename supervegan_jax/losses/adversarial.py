@@ -10,9 +10,9 @@ Loss = Callable[[jax.Array, jax.Array], jax.Array]
 
 
 class AdversarialLoss(NamedTuple):
-    """What each network wants, as scalars of the logits of real and of generated images, [b] each.
+    """What each network wants, as scalars of the logits of real and of generated images.
 
-    Logits of one index are of the same patch.
+    The two have one shape, [b] or [b, h, w]; logits of one index are of the same place.
     """
 
     generator: Loss

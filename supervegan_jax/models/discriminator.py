@@ -13,6 +13,8 @@ from supervegan_jax.models.layers import Conv, lrelu
 POOLED = 6
 # Features normalised together: several, so that a 1x1 image does not become all zeros.
 GROUP_SIZE = 16
+# Features of the layers that halve the image, in units of `width`.
+_MULTIPLES = (1, 2, 4, 8, 8)
 # Of an image minus its 3x3 mean, which is mostly below 1/8.
 DETAIL_GAIN = 8.0
 
@@ -35,7 +37,7 @@ def _detail(x: jax.Array) -> jax.Array:
 
 
 class Discriminator(nn.Module):
-    """Says how real an image looks: [b, h, w, 3] -> logits [b].
+    """Says how real an image looks: [b, h, w, 3] -> logits [b], or [b, h', w'] of its patches.
 
     One discriminator serves all models. It normalises each image by itself (group normalisation),
     so that its answer depends neither on the batch nor on how the batch is split over devices.
@@ -46,27 +48,37 @@ class Discriminator(nn.Module):
       detail_input: whether it is shown, beside the image, what a 3x3 mean takes from it. Detail is
         some hundredths of an image's variance, and normalised layers of few features take long to
         find it.
+      halvings: layers that halve the image, at most 5.
+      patch_logits: one logit a position of the last layer, which sees a patch of the image
+        (Isola et al. 2017), instead of one for the whole: h' and w' are h and w halved so often.
       dtype: of the features.
     """
 
     width: int = 64
     detail_input: bool = False
+    halvings: int = 5
+    patch_logits: bool = False
     dtype: Any = jnp.float32
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
-        """Judges images [b, h, w, 3] in [0, 1]; h and w at least 32.
+        """Judges images [b, h, w, 3] in [0, 1]; h and w at least 32, or 2 to the `halvings`.
 
         Raises:
-          ValueError: the image is too small for five halvings.
+          ValueError: the image is too small for the halvings, or they are not 1 to 5.
         """
-        if min(x.shape[1:3]) < 32:
-            raise ValueError(f"the discriminator needs at least 32x32 pixels, not {x.shape[1:3]}")
+        if not 1 <= self.halvings <= len(_MULTIPLES):
+            raise ValueError(f"halvings is {self.halvings}; 1 to {len(_MULTIPLES)} are accepted")
+        least = 2**self.halvings
+        if min(x.shape[1:3]) < least:
+            raise ValueError(
+                f"the discriminator needs at least {least}x{least} pixels, not {x.shape[1:3]}"
+            )
         shown = x * 2 - 1
         if self.detail_input:
             shown = jnp.concatenate([shown, DETAIL_GAIN * _detail(x)], axis=-1)
         y = lrelu(Conv(self.width, dtype=self.dtype, name="input")(shown))
-        for i, multiple in enumerate((1, 2, 4, 8, 8)):
+        for i, multiple in enumerate(_MULTIPLES[: self.halvings]):
             features = multiple * self.width
             y = nn.Conv(
                 features,
@@ -80,6 +92,8 @@ class Discriminator(nn.Module):
             groups = math.ceil(features / GROUP_SIZE)
             y = lrelu(nn.GroupNorm(num_groups=groups, dtype=self.dtype, name=f"norm_{i}")(y))
         y = y.astype(jnp.float32)
+        if self.patch_logits:
+            return Conv(1, name="logits")(y)[..., 0]
         rows, columns = _pooling_matrix(y.shape[1]), _pooling_matrix(y.shape[2])
         y = jnp.einsum("ih,jw,bhwc->bijc", rows, columns, y)
         return nn.Dense(1, name="logit")(y.reshape(y.shape[0], -1))[:, 0]
