@@ -1,6 +1,7 @@
 """`evaluate rd`: curves from points, the workspace, and a whole run with the shipped network."""
 
 import csv
+import dataclasses
 import json
 import math
 import os
@@ -72,6 +73,25 @@ def test_clips_of_different_gain_pool_to_the_geometric_mean():
     assert row.pooled.kbps == pytest.approx(2 * row.target_kbps)
     assert row.pooled.low == pytest.approx(row.target_kbps)
     assert row.pooled.high == pytest.approx(4 * row.target_kbps)
+
+
+def test_the_best_model_of_each_clip_pools_the_larger_gains():
+    points = [*points_of("one", 2, 0), *points_of("two", 4, 0)]
+    points += [
+        dataclasses.replace(p, curve="other")
+        for p in [*points_of("one", 8, 0), *points_of("two", 1, 0)]
+        if p.curve == "net"
+    ]
+    rows = curves.equivalents(points, ("psnr",))
+    best = [row for row in rows if row.curve == curves.BEST_MODEL]
+    assert [row.target_kbps for row in best] == [150, 300, 600]
+    assert best[0].chosen == {"one": "other", "two": "net"}
+    assert best[0].measured_kbps == pytest.approx(150)
+    assert best[0].pooled.kbps == pytest.approx(150 * math.sqrt(8 * 4))
+    assert "best model of each clip" in tables.equivalent_table(rows, "h264", ("psnr",))
+    # One model has no choice.
+    one = curves.equivalents(points_of("one", 2, 0), ("psnr",))
+    assert curves.BEST_MODEL not in {row.curve for row in one}
 
 
 def test_curves_that_do_not_overlap_have_no_bd_rate_and_no_equivalent():

@@ -17,6 +17,8 @@ from supervegan_jax.evaluation.scoring import METRICS
 from supervegan_jax.rate_distortion.settings import BICUBIC, CODEC
 
 POOLED = "all clips"
+# The curve that takes, clip by clip, the model whose video has the best score.
+BEST_MODEL = "best model of each clip"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -114,11 +116,12 @@ class EquivalentRow:
     """At which bitrates the plain codec scores what one curve scores at one target bitrate.
 
     Attributes:
-      codec, curve, metric, target_kbps: which.
+      codec, curve, metric, target_kbps: which; the curve may be `BEST_MODEL`.
       measured_kbps: geometric mean over the clips.
       of_clips: by clip; those without an answer are missing.
       pooled: geometric mean of `of_clips`; None if it is empty.
       of_means: of the mean curves, as the paper reads it off its plots; None without them.
+      chosen: for `BEST_MODEL`, the model by clip; None for others.
     """
 
     codec: str
@@ -129,22 +132,29 @@ class EquivalentRow:
     of_clips: dict[str, Equivalent]
     pooled: Pooled | None
     of_means: Equivalent | None
+    chosen: dict[str, str] | None = None
 
 
 def equivalents(points: Sequence[Point], metrics: Sequence[str]) -> list[EquivalentRow]:
-    """The equivalent bitrate of every enlarging curve at each of its bitrates."""
+    """The equivalent bitrate of every enlarging curve at each of its bitrates.
+
+    With several models also that of the best of them for each clip (`BEST_MODEL`).
+    """
     rows = []
     pooled_points = pool_points(points)
     for codec in names(points, "codec"):
+        enlarged = [point for point in select(points, codec=codec) if point.curve != CODEC]
         for metric in metrics:
             anchors = {
                 clip: _curve_or_none(select(points, codec=codec, curve=CODEC, clip=clip), metric)
                 for clip in names(points, "clip")
             }
             of_means = _curve_or_none(select(pooled_points, codec=codec, curve=CODEC), metric)
-            for mean in pooled_points:
-                if mean.codec == codec and mean.curve != CODEC:
-                    rows.append(_equivalent_row(points, mean, metric, anchors, of_means))
+            for curve in names(enlarged, "curve"):
+                for target in names(select(enlarged, curve=curve), "target_kbps"):
+                    some = select(enlarged, curve=curve, target_kbps=target)
+                    rows.append(_equivalent_row(some, curve, metric, anchors, of_means))
+            rows += _best_rows(enlarged, metric, anchors)
     return rows
 
 
@@ -157,28 +167,54 @@ def _curve_or_none(points: Sequence[Point], metric: str) -> Curve | None:
 
 def _equivalent_row(
     points: Sequence[Point],
-    mean: Point,
+    curve: str,
     metric: str,
     anchors: dict[str, Curve | None],
     of_means: Curve | None,
 ) -> EquivalentRow:
-    same = {"codec": mean.codec, "curve": mean.curve, "target_kbps": mean.target_kbps}
+    """The row of a curve's points at one target bitrate, one a clip."""
     of_clips = {}
-    for point in select(points, **same):
+    for point in points:
         anchor, value = anchors[point.clip], point.scores[metric]
         if anchor is not None and value is not None:
             of_clips[point.clip] = equivalent(anchor, value)
-    value = mean.scores[metric]
+    mean = _mean([point.scores[metric] for point in points])
     return EquivalentRow(
-        codec=mean.codec,
-        curve=mean.curve,
+        codec=points[0].codec,
+        curve=curve,
         metric=metric,
-        target_kbps=mean.target_kbps,
-        measured_kbps=mean.measured_kbps,
+        target_kbps=points[0].target_kbps,
+        measured_kbps=_geometric(point.measured_kbps for point in points),
         of_clips=of_clips,
         pooled=pool(list(of_clips.values())) if of_clips else None,
-        of_means=None if of_means is None or value is None else equivalent(of_means, value),
+        of_means=None if of_means is None or mean is None else equivalent(of_means, mean),
     )
+
+
+def _best_rows(
+    points: Sequence[Point], metric: str, anchors: dict[str, Curve | None]
+) -> list[EquivalentRow]:
+    """The row of every clip's best model at each bitrate, if there are several models."""
+    models = [
+        point
+        for point in points
+        if not point.curve.startswith(BICUBIC)
+        and not point.curve.endswith(":a")
+        and point.scores[metric] is not None
+    ]
+    if len(names(models, "curve")) < 2:
+        return []
+    best_of = max if METRICS[metric].higher_is_better else min
+    rows = []
+    for target in sorted(names(models, "target_kbps")):
+        some = select(models, target_kbps=target)
+        best = [
+            best_of(select(some, clip=clip), key=lambda point: point.scores[metric] or 0.0)
+            for clip in names(some, "clip")
+        ]
+        row = _equivalent_row(best, BEST_MODEL, metric, anchors, None)
+        rows.append(dataclasses.replace(row, chosen={p.clip: p.curve for p in best}))
+    return rows
 
 
 @dataclasses.dataclass(frozen=True)
