@@ -1,0 +1,93 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from data_prep.photographs import MoveOptions, Path2D, film_photographs, plan_move, render
+from supervegan_jax.video.reader import read_clip
+
+SMALL = MoveOptions(moves=2, seconds=0.2, fps=30, size=(64, 48))
+
+
+def photograph(width=120, height=90, seed=0):
+    return np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
+
+
+def still(centre, zoom=1.0, angle=0.0):
+    return Path2D(np.array([zoom]), np.array([centre], float), np.array([angle]))
+
+
+def test_a_view_of_full_size_is_a_piece_of_the_photograph():
+    whole = photograph()
+    (frame,) = render(whole, still((50, 40)), (64, 48))
+    np.testing.assert_array_equal(frame, whole[16:64, 18:82])
+
+
+def test_a_view_of_half_size_is_the_mean_of_four():
+    whole = photograph(140, 120)
+    (frame,) = render(whole, still((70, 60), zoom=2), (64, 48))
+    blocks = whole.reshape(60, 2, 70, 2, 3).mean(axis=(1, 3))
+    assert abs(frame.astype(float) - blocks[6:54, 3:67]).max() <= 0.5
+
+
+def test_a_turned_camera_turns_the_picture():
+    whole = photograph(100, 100)
+    (frame,) = render(whole, still((50, 50), angle=90), (48, 48))
+    # What was to the right of the centre comes above it.
+    turned = whole[26:74, 26:74].swapaxes(0, 1)
+    assert min(abs(frame.astype(int) - t).max() for t in (turned[::-1], turned[:, ::-1])) <= 1
+
+
+@pytest.mark.parametrize("size", [(300, 200), (64, 48), (70, 400)])
+def test_the_camera_stays_within_the_photograph(size):
+    options = MoveOptions(seconds=2, size=(64, 48))
+    moving = set()
+    for seed in range(60):
+        path = plan_move(size, options, np.random.default_rng(seed))
+        assert len(path.zoom) == len(path.centre) == len(path.angle) == 60
+        assert path.zoom.min() >= 1
+        assert path.zoom.max() <= min(size[0] / 64, size[1] / 48) * (1 + 1e-9)
+        turn = np.radians(abs(path.angle))
+        for axis, (along, across) in enumerate(((64, 48), (48, 64))):
+            half = (along * np.cos(turn) + across * np.sin(turn)) / 2 * path.zoom
+            inside = np.minimum(path.centre[:, axis], size[axis] - path.centre[:, axis])
+            # Of a photograph as narrow as the video a turned corner leaves it; it is mirrored.
+            assert (inside >= np.minimum(half, size[axis] / 2) - 1e-6).all()
+        moving.add(bool(np.ptp(path.centre, axis=0).max() > 0.01))
+    assert moving == ({True, False} if size != (64, 48) else {False})
+
+
+def test_videos_are_written_once_and_are_the_same_again(tmp_path):
+    (tmp_path / "in").mkdir()
+    Image.fromarray(photograph()).save(tmp_path / "in" / "roof.png")
+    (tmp_path / "in" / "notes.txt").write_text("no picture")
+    videos = film_photographs([tmp_path / "in"], tmp_path / "out", SMALL, jobs=1)
+    assert [video.name for video in videos] == ["roof-0.mkv", "roof-1.mkv"]
+    frames = np.stack(list(read_clip(videos[0])))
+    assert frames.shape == (6, 48, 64, 3)
+    content = videos[0].read_bytes()
+    assert content != videos[1].read_bytes()
+    videos[0].unlink()
+    kept = videos[1].stat().st_mtime_ns
+    film_photographs([tmp_path / "in"], tmp_path / "out", SMALL, jobs=1)
+    assert videos[0].read_bytes() == content
+    assert videos[1].stat().st_mtime_ns == kept
+    with pytest.raises(ValueError, match=r"was begun with fps 30, now it is 25"):
+        film_photographs([tmp_path / "in"], tmp_path / "out", MoveOptions(2, 0.2, 25, (64, 48)))
+
+
+def test_what_is_no_photograph_is_refused(tmp_path):
+    small, text = tmp_path / "small.png", tmp_path / "text.png"
+    Image.fromarray(photograph(63, 90)).save(small)
+    text.write_text("no picture")
+    for paths, message in [
+        ([small], "small.png: 63x90 is smaller than the video's 64x48"),
+        ([text], "text.png is no photograph"),
+        ([tmp_path / "none.jpg"], "no such file or folder"),
+        ([], "no photographs: none was named"),
+        ([small, small.with_name("other") / ".." / "small.png"], "no such file|are called 'small'"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            film_photographs(paths, tmp_path / "out", SMALL)
+    for wrong, message in [({"moves": 0}, "moves 0: must be"), ({"size": (63, 48)}, "be even")]:
+        with pytest.raises(ValueError, match=message):
+            MoveOptions(**wrong)
