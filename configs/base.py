@@ -63,6 +63,9 @@ def get_config() -> ConfigDict:
 
     # models.discriminator
     c.discriminator = ConfigDict()
+    # What it is shown: image, or features, those that `perceptual` compares; `detail_input`,
+    # `halvings` and `patch_logits` are for images.
+    c.discriminator.input = "image"
     c.discriminator.width = 64  # features of its first layer
     # standard (Eq. 8) or relativistic: real against generated, patch by patch; losses.adversarial
     c.discriminator.loss = "standard"

@@ -60,8 +60,9 @@ def time_step(config: ConfigDict, phases: tuple[Phase, ...], phase: Phase, steps
         "lr": rng.integers(0, 256, (size, 5, patch, patch, 3), dtype=np.uint8),
         "hr": rng.integers(0, 256, (size, scale * patch, scale * patch, 3), dtype=np.uint8),
     }
-    state = parallel.place_state(create_state(system, scale=scale, seed=0))
-    frozen = parallel.place_state(build.load_frozen(config, phases))
+    frozen = build.load_frozen(config, phases)
+    state = parallel.place_state(create_state(system, scale=scale, seed=0, frozen=frozen))
+    frozen = parallel.place_state(frozen)
     batch = parallel.place_batch(noise)
     step = partial(train_step, system=system, phase=phase)
     compiled = parallel.compile(step, state, batch, frozen)

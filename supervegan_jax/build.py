@@ -14,7 +14,7 @@ from ml_collections import ConfigDict
 from supervegan_jax.losses.adversarial import ADVERSARIAL_LOSSES, AdversarialLoss
 from supervegan_jax.losses.perceptual import perceptual_loss
 from supervegan_jax.models import build_generator
-from supervegan_jax.models.discriminator import Discriminator
+from supervegan_jax.models.discriminator import Discriminator, FeatureDiscriminator
 from supervegan_jax.models.vgg import VGG
 from supervegan_jax.ops.crop import random_crop_position
 from supervegan_jax.pretrained.vgg_weights import load_vgg
@@ -22,7 +22,7 @@ from supervegan_jax.training.checkpoints import flatten, unflatten
 from supervegan_jax.training.loop import Batches
 from supervegan_jax.training.optimizers import make_optimizer, make_schedule
 from supervegan_jax.training.phases import Phase, make_phases
-from supervegan_jax.training.system import PerceptualLoss, System
+from supervegan_jax.training.system import PerceptualLoss, Shown, System
 from supervegan_jax.weights.load import load_model
 from supervegan_jax.weights.model_file import parameter_shapes
 
@@ -58,16 +58,12 @@ def build_system(config: ConfigDict, phases: tuple[Phase, ...]) -> System:
     schedule = partial(
         make_schedule, phases, kind=optimizer.schedule, warmup_steps=optimizer.warmup_steps
     )
+    discriminator, shown = build_discriminator(config, dtype)
     fall = optimizer.final_learning_rate / optimizer.learning_rate
     return System(
         generator=build_model(config),
-        discriminator=Discriminator(
-            config.discriminator.width,
-            config.discriminator.detail_input,
-            config.discriminator.halvings,
-            config.discriminator.patch_logits,
-            dtype,
-        ),
+        discriminator=discriminator,
+        shown=shown,
         adversarial=adversarial_loss(config.discriminator.loss),
         discriminator_crop=config.discriminator.crop_size,
         perceptual=build_perceptual(config, dtype),
@@ -86,6 +82,24 @@ def build_system(config: ConfigDict, phases: tuple[Phase, ...]) -> System:
     )
 
 
+def build_discriminator(config: ConfigDict, dtype: Any) -> tuple[nn.Module, Shown]:
+    """The discriminator, and what it is shown of images.
+
+    Raises:
+      ValueError: the config's `discriminator.input` is unknown.
+    """
+    fields = config.discriminator
+    if fields.input == "features":
+        network = build_pretrained(config, dtype)
+        return FeatureDiscriminator(fields.width, dtype), network.apply
+    if fields.input != "image":
+        raise ValueError(f"discriminator.input {fields.input!r}; accepted are image, features")
+    module = Discriminator(
+        fields.width, fields.detail_input, fields.halvings, fields.patch_logits, dtype
+    )
+    return module, lambda frozen, images: images
+
+
 def adversarial_loss(name: str) -> AdversarialLoss:
     """The adversarial loss of that name.
 
@@ -98,10 +112,14 @@ def adversarial_loss(name: str) -> AdversarialLoss:
     return ADVERSARIAL_LOSSES[name]
 
 
+def build_pretrained(config: ConfigDict, dtype: Any = jnp.float32) -> VGG:
+    """The fixed network, which computes nothing beyond the deepest layer asked for."""
+    return VGG(config.perceptual.network, tuple(config.perceptual.layers), dtype)
+
+
 def build_perceptual(config: ConfigDict, dtype: Any) -> PerceptualLoss:
-    """The perceptual distance; its network computes nothing beyond the deepest layer asked for."""
-    fields = config.perceptual
-    network = VGG(network=fields.network, layers=tuple(fields.layers), dtype=dtype)
+    """The perceptual distance."""
+    fields, network = config.perceptual, build_pretrained(config, dtype)
     crop_size = fields.crop_size or None
 
     def distance(
@@ -121,11 +139,12 @@ def build_perceptual(config: ConfigDict, dtype: Any) -> PerceptualLoss:
 
 
 def load_frozen(config: ConfigDict, phases: tuple[Phase, ...]) -> dict[str, Any]:
-    """Parameters of the perceptual network; {} if no phase weighs its loss."""
-    if not any(dict(phase.weights).get("perceptual") for phase in phases):
+    """Parameters of the pretrained network; {} if no phase needs it."""
+    terms = ["perceptual", *(["adversarial"] if config.discriminator.input == "features" else [])]
+    if not any(dict(phase.weights).get(term) for phase in phases for term in terms):
         return {}
     variables = load_vgg(config.perceptual.network, config.perceptual.weights or None)
-    network = VGG(network=config.perceptual.network, layers=tuple(config.perceptual.layers))
+    network = build_pretrained(config)
     # Only the layers the slice has, so that no device holds the others.
     wanted = jax.eval_shape(network.init, jax.random.key(0), jnp.zeros((1, 32, 32, 3)))
     return _select(variables, wanted)

@@ -54,6 +54,7 @@ def make_system(phases: tuple[Phase, ...], **changes: object) -> System:
             inner_blocks=0,
         ),
         "discriminator": Discriminator(width=2),
+        "shown": lambda frozen, images: images,
         "adversarial": ADVERSARIAL_LOSSES["standard"],
         "discriminator_crop": 0,
         "perceptual": lambda frozen, x, y, key: jax.numpy.mean(

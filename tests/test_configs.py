@@ -3,6 +3,7 @@ import pkgutil
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 import pytest
 from ml_collections import ConfigDict
 
@@ -94,3 +95,8 @@ def test_only_the_perceptual_slice_that_is_used_is_loaded():
     config.phases.blend.weights.perceptual = 0.0
     config.phases.full.weights.perceptual = 0.0
     assert build.load_frozen(config, build.build_phases(config)) == {}
+    config.discriminator.input = "features"
+    assert set(build.load_frozen(config, build.build_phases(config))["params"]) == {"conv1_1"}
+    config.discriminator.input = "sound"
+    with pytest.raises(ValueError, match="input 'sound'; accepted are image, features"):
+        build.build_discriminator(config, np.float32)

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from supervegan_jax.models import build_generator, discriminator, init_variables
-from supervegan_jax.models.discriminator import Discriminator, _pooling_matrix
+from supervegan_jax.models.discriminator import Discriminator, FeatureDiscriminator, _pooling_matrix
 from supervegan_jax.models.supervegan import VARIANTS, SuperVegan, blend_stages, uniform_widths
 from supervegan_jax.ops.resize import upsample_bicubic
 from supervegan_jax.ops.temporal import conv3d
@@ -199,6 +199,23 @@ def test_discriminator_judges_patches_where_they_are():
     for halvings in (0, 6):
         with pytest.raises(ValueError, match=f"halvings is {halvings}; 1 to 5 are accepted"):
             Discriminator(halvings=halvings).init(jax.random.key(0), x)
+
+
+def test_features_are_judged_where_they_are():
+    module = FeatureDiscriminator(width=4)
+    rng = np.random.default_rng(0)
+    fine, coarse = (
+        jnp.asarray(rng.random((2, n, n, c), np.float32)) for n, c in ((32, 6), (16, 5))
+    )
+    shown = {"relu1_2": fine, "relu2_2": coarse}
+    variables = init_variables(module, jax.random.key(0), shown)
+    logits = jax.jit(module.apply)(variables, shown)
+    assert logits.shape == (2, 8, 8, 2)
+    changed = shown | {"relu1_2": fine.at[:, :4, :4].add(1)}
+    change = abs(jax.jit(module.apply)(variables, changed) - logits)
+    assert (change[:, 0, 0, 0] > 1e-3).all()
+    # Two halvings and a last convolution reach 7 samples further; nothing joins the layers.
+    assert change[:, 4:].max() == change[:, :, 4:].max() == change[..., 1].max() == 0
 
 
 def test_wrong_models_and_inputs_are_refused():

@@ -9,7 +9,7 @@ import pytest
 from conftest import make_system, random_batch
 
 from supervegan_jax.losses.adversarial import ADVERSARIAL_LOSSES
-from supervegan_jax.models.discriminator import Discriminator
+from supervegan_jax.models.discriminator import Discriminator, FeatureDiscriminator
 from supervegan_jax.ops.color import to_float
 from supervegan_jax.ops.resize import downsample_bilinear
 from supervegan_jax.training.parallel import Parallel
@@ -105,6 +105,31 @@ def test_the_relativistic_loss_looks_at_the_truth_of_the_same_patch(phases, stat
     lead = np.asarray(judge(to_float(batch["hr"])) - judge(estimate["stage_b"]), np.float64)
     assert float(metrics["discriminator"]) == pytest.approx(np.log1p(np.exp(-lead)).mean(), 1e-4)
     assert float(metrics["adversarial"]) == pytest.approx(np.log1p(np.exp(lead)).mean(), 1e-4)
+
+
+def test_a_discriminator_of_features_judges_what_the_fixed_network_makes_of_images(
+    phases, state, frozen
+):
+    judge = FeatureDiscriminator(width=2)
+    seen = make_system(
+        phases,
+        discriminator=judge,
+        shown=lambda frozen, images: {"layer": images[:, ::2, ::2] @ frozen["kernel"]},
+    )
+    start = create_state(seen, scale=4, seed=0, frozen=frozen)._replace(step=jnp.int32(7))
+    batch = random_batch(0)
+    step = jax.jit(partial(train_step, system=seen, phase=phases[2]))
+    _, metrics = step(start, batch, frozen)
+    y_b = jax.jit(seen.generator.apply)({"params": start.params}, to_float(batch["lr"]))["stage_b"]
+    judged = [
+        jax.jit(judge.apply)(
+            {"params": start.discriminator}, {"layer": images[:, ::2, ::2] @ frozen["kernel"]}
+        )
+        for images in (to_float(batch["hr"]), y_b)
+    ]
+    assert judged[0].shape[1:] == (judged[0].shape[1], judged[0].shape[1], 1)
+    expected = ADVERSARIAL_LOSSES["standard"].discriminator(*judged)
+    assert float(metrics["discriminator"]) == pytest.approx(float(expected), rel=1e-4)
 
 
 def test_discriminator_is_shown_one_square_of_both(phases, state, frozen):

@@ -61,7 +61,7 @@ def train(
       system: what is trained.
       phases: in their order.
       parallel: the devices.
-      frozen: parameters of the perceptual network.
+      frozen: parameters of the pretrained network.
       batches: (phase, first step) -> iterator of NumPy batches; the batch of a step must not
         depend on where the iterator began.
       evaluate: (state, phase) -> scores on held-out frames.
@@ -78,7 +78,7 @@ def train(
       Terminated: SIGTERM arrived; the state is saved.
     """
     checkpoints = Checkpoints(workdir / "checkpoints", options.keep_checkpoints)
-    state = create_state(system, scale=scale, seed=system.seed, initial=initial)
+    state = create_state(system, scale=scale, seed=system.seed, initial=initial, frozen=frozen)
     step = 0
     if checkpoints.steps():
         state, step = checkpoints.restore(state)

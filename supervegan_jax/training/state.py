@@ -33,7 +33,12 @@ class TrainState(NamedTuple):
 
 
 def create_state(
-    system: System, *, scale: int, seed: int, initial: Params | None = None
+    system: System,
+    *,
+    scale: int,
+    seed: int,
+    initial: Params | None = None,
+    frozen: Params | None = None,
 ) -> TrainState:
     """Initialises a state; the same seed gives the same numbers.
 
@@ -42,6 +47,7 @@ def create_state(
       scale: the generator's upsampling factor.
       seed: of the initial weights.
       initial: parameters the generator starts from instead.
+      frozen: parameters of the pretrained network, if the discriminator is shown its features.
     """
     key_generator, key_discriminator = jax.random.split(jax.random.key(seed))
     lr = jnp.zeros((1, 5, 16, 16, 3))
@@ -51,7 +57,10 @@ def create_state(
     if system.discriminator is not None:
         # The fully connected layer sees 6x6 cells whatever the size, so any size will do here.
         hr = jnp.zeros((1, 16 * scale, 16 * scale, 3)) if scale > 2 else jnp.zeros((1, 64, 64, 3))
-        discriminator = init_variables(system.discriminator, key_discriminator, hr)["params"]
+        shown = jax.tree.map(
+            lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(system.shown, frozen or {}, hr)
+        )
+        discriminator = init_variables(system.discriminator, key_discriminator, shown)["params"]
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,

@@ -23,15 +23,15 @@ def _gradients(
     """Gradients of both networks on one micro-batch, and the losses."""
     lr, hr = to_float(batch["lr"]), to_float(batch["hr"])
     alpha = phase.blend_alpha(state.step)
-    perceptual_key, crop_key = jax.random.split(key)
 
     def discriminate(params: Params, images: jax.Array) -> jax.Array:
         if system.discriminator is None:
             raise ValueError(f"phase {phase.name!r} is adversarial, but there is no discriminator")
         if system.discriminator_crop:
             size = system.discriminator_crop
-            images = crop(images, random_crop_position(crop_key, images.shape, size), size)
-        return cast(jax.Array, system.discriminator.apply({"params": params}, images))
+            images = crop(images, random_crop_position(key, images.shape, size), size)
+        shown = system.shown(frozen, images)
+        return cast(jax.Array, system.discriminator.apply({"params": params}, shown))
 
     def loss_of_generator(trained: Params) -> tuple[jax.Array, tuple[Metrics, jax.Array]]:
         params = {**state.params, **trained}
@@ -43,7 +43,8 @@ def _gradients(
             adversarial=lambda fake, real: system.adversarial.generator(
                 discriminate(state.discriminator, real), discriminate(state.discriminator, fake)
             ),
-            perceptual=lambda x, y: system.perceptual(frozen, x, y, perceptual_key),
+            # Squares of one size are at one place, and their features are computed once.
+            perceptual=lambda x, y: system.perceptual(frozen, x, y, key),
         )
         total, terms = total_loss(inputs, dict(phase.weights))
         fake = inputs.estimate if phase.adversarial else hr
@@ -55,9 +56,7 @@ def _gradients(
         return grads, {}, metrics
 
     def loss_of_discriminator(params: Params) -> tuple[jax.Array, Metrics]:
-        # One call on both halves: the network judges each image by itself.
-        logits = discriminate(params, jnp.concatenate([hr, jax.lax.stop_gradient(fake)]))
-        real, false = jnp.split(logits, 2)
+        real, false = (discriminate(params, jax.lax.stop_gradient(x)) for x in (hr, fake))
         loss = system.adversarial.discriminator(real, false)
         means = {
             "d_real": jnp.mean(jax.nn.sigmoid(real)),
@@ -118,7 +117,7 @@ def train_step(
     Args:
       state: before the step.
       batch: "lr" uint8 [b, 5, h, w, 3], "hr" uint8 [b, r*h, r*w, 3]; this device's part.
-      frozen: parameters of the perceptual network.
+      frozen: parameters of the pretrained network.
       system: networks, losses, optimizer (static).
       phase: static; what lies outside its `trains` does not change by a bit.
       axis_name: the mapped axis to average gradients over, under `jax.pmap`.

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import jax
 import optax
@@ -12,6 +13,8 @@ from supervegan_jax.training.optimizers import Schedule
 
 # (frozen parameters, estimate, target, key) -> scalar
 PerceptualLoss = Callable[[dict, jax.Array, jax.Array, jax.Array], jax.Array]
+# (frozen parameters, images) -> what the discriminator is applied to
+Shown = Callable[[dict, jax.Array], Any]
 
 
 @dataclass(frozen=True)
@@ -20,7 +23,8 @@ class System:
 
     Attributes:
       generator: `apply({"params": p}, lr, stage=...)` gives the images by name.
-      discriminator: images -> logits, or None.
+      discriminator: what it is shown -> logits, or None.
+      shown: what it is shown of images: these, or features of them.
       adversarial: what both networks want of the discriminator's logits.
       discriminator_crop: side of the random square it is shown of each patch; 0 is all.
       perceptual: the perceptual distance, given its frozen parameters.
@@ -34,6 +38,7 @@ class System:
 
     generator: nn.Module
     discriminator: nn.Module | None
+    shown: Shown
     adversarial: AdversarialLoss
     discriminator_crop: int
     perceptual: PerceptualLoss
