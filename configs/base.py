@@ -27,9 +27,10 @@ def phase(
       steps: its length.
       trains: the generator's parameter groups it changes.
       alpha: the blending parameter (Eq. 5) at its beginning and its end.
-      **weights: of the loss terms `mse_a`, `mse`, `adversarial`, `perceptual` (Eq. 6).
+      **weights: of the loss terms `mse_a`, `mse`, `adversarial`, `perceptual` (Eq. 6) and `grid`.
     """
-    terms = {"mse_a": 0.0, "mse": 0.0, "adversarial": 0.0, "perceptual": 0.0, **weights}
+    names = ("mse_a", "mse", "adversarial", "perceptual", "grid")
+    terms = {**dict.fromkeys(names, 0.0), **weights}
     return ConfigDict({"steps": steps, "trains": trains, "alpha": alpha, "weights": terms})
 
 

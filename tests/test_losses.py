@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from supervegan_jax.losses.adversarial import ADVERSARIAL_LOSSES
-from supervegan_jax.losses.pixel import mse
+from supervegan_jax.losses.pixel import grid, mse
 from supervegan_jax.losses.total import TERMS, LossInputs, total_loss
 
 
@@ -29,6 +29,25 @@ def test_mse_by_hand():
     np.testing.assert_allclose(gradient[0, 0, 0], [0, 2 / 3, 1 / 3], rtol=1e-6)
     with pytest.raises(ValueError, match="mse of shapes"):
         mse(x, y[:, :, :, :2])
+
+
+def test_only_what_repeats_counts_as_a_grid():
+    rng = np.random.default_rng(0)
+    target = jnp.asarray(rng.random((2, 70, 133, 3), np.float32))
+    # Columns of height 0.1, every fourth: mean square 0.1^2 (1/4 - 1/16) about their mean.
+    stripes = target.at[:, :, ::4].add(0.1)
+    assert float(grid(stripes, target)) == pytest.approx(0.01 * 3 / 16, rel=1e-3)
+    # A brighter picture has no pattern, a ramp that of its steps in a cell, (8^2 - 1) / 12 slope^2;
+    # noise leaves 1/64 of itself.
+    assert float(grid(target + 0.1, target)) < 1e-9
+    ramp = jnp.linspace(0, 0.1, 133)[None, None, :, None]
+    assert float(grid(target + ramp, target)) == pytest.approx(63 / 12 * (0.1 / 132) ** 2, rel=1e-3)
+    noise = target + 0.1 * jnp.asarray(rng.standard_normal(target.shape, np.float32))
+    assert float(grid(noise, target)) == pytest.approx(0.01 / 64 * 63 / 64, rel=0.1)
+    with pytest.raises(ValueError, match="133x63 are smaller than a window of 64x64"):
+        grid(target[:, :63], target[:, :63])
+    with pytest.raises(ValueError, match="grid of shapes"):
+        grid(target, target[:1])
 
 
 def sigmoid(logits):
@@ -74,10 +93,14 @@ def test_adversarial_losses_stay_finite_where_probabilities_round():
 
 
 def test_total_is_equation_6():
-    weights = {"mse_a": 1.0, "mse": 1.0, "adversarial": 0.001, "perceptual": 0.006}
-    total, terms = total_loss(inputs(), weights)
-    # Y^A is 0.25 too: 0.25^2; Y_AB = Y_B: 0.5^2; D = 1/2: log 2; the perceptual stub: 2.
-    expected = {"mse_a": 0.0625, "mse": 0.25, "adversarial": np.log(2), "perceptual": 2.0}
+    weights = {"mse_a": 1.0, "mse": 1.0, "adversarial": 0.001, "perceptual": 0.006, "grid": 1.0}
+    flat = {"stage_a": jnp.full((1, 32, 32, 3), 0.5), "stage_b": jnp.full((1, 64, 64, 3), 0.75)}
+    flat["stage_b"] = flat["stage_b"].at[:, ::2].add(0.25).at[:, 1::2].add(-0.25)
+    total, terms = total_loss(inputs(outputs=flat, target=jnp.full((1, 64, 64, 3), 0.25)), weights)
+    # Y^A is 0.25 too: 0.25^2; Y_AB = Y_B: 0.5^2 and rows of 0.25^2, which repeat;
+    # D = 1/2: log 2; the perceptual stub: 2.
+    expected = {"mse_a": 0.0625, "mse": 0.3125, "adversarial": np.log(2), "perceptual": 2.0}
+    expected["grid"] = 0.0625
     assert set(terms) == set(expected) == set(TERMS)
     for name, value in expected.items():
         assert float(terms[name]) == pytest.approx(value, rel=1e-5), name
