@@ -27,9 +27,9 @@ def phase(
       steps: its length.
       trains: the generator's parameter groups it changes.
       alpha: the blending parameter (Eq. 5) at its beginning and its end.
-      **weights: of the loss terms `mse_a`, `mse`, `adversarial`, `perceptual` (Eq. 6) and `grid`.
+      **weights: of the loss terms (Eq. 6), by their names in `losses.total`.
     """
-    names = ("mse_a", "mse", "adversarial", "perceptual", "grid")
+    names = ("mse_a", "mse", "adversarial", "perceptual", "flat", "grid")
     terms = {**dict.fromkeys(names, 0.0), **weights}
     return ConfigDict({"steps": steps, "trains": trains, "alpha": alpha, "weights": terms})
 

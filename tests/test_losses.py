@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from supervegan_jax.losses.adversarial import ADVERSARIAL_LOSSES
-from supervegan_jax.losses.pixel import grid, mse
+from supervegan_jax.losses.pixel import flat, grid, mse
 from supervegan_jax.losses.total import TERMS, LossInputs, total_loss
 
 
@@ -50,6 +50,21 @@ def test_only_what_repeats_counts_as_a_grid():
         grid(target, target[:1])
 
 
+def test_errors_on_flat_areas_count_and_those_in_texture_do_not():
+    target = np.full((1, 8, 27, 3), 0.5, np.float32)
+    # The second cell alternates by 3/255 about its mean, the third by half the range.
+    target[:, :, 8:16] += 3 / 255 * (-1) ** np.arange(8)[:, None]
+    target[:, :, 16:24] += 0.5 * (-1) ** np.arange(8)[:, None]
+    error = np.zeros_like(target)
+    for cell, expected in enumerate((1.0, 0.5, 1 / (1 + (0.5 * 85) ** 2))):
+        error[:] = 0
+        error[:, :, 8 * cell : 8 * cell + 8] = 0.1
+        value = float(flat(jnp.asarray(target + error), jnp.asarray(target)))
+        assert value == pytest.approx(expected * 0.01 / 3, rel=1e-3)
+    with pytest.raises(ValueError, match="flat of shapes"):
+        flat(jnp.asarray(target), jnp.asarray(target[:, :4]))
+
+
 def sigmoid(logits):
     return 1 / (1 + np.exp(-logits))
 
@@ -93,14 +108,18 @@ def test_adversarial_losses_stay_finite_where_probabilities_round():
 
 
 def test_total_is_equation_6():
-    weights = {"mse_a": 1.0, "mse": 1.0, "adversarial": 0.001, "perceptual": 0.006, "grid": 1.0}
-    flat = {"stage_a": jnp.full((1, 32, 32, 3), 0.5), "stage_b": jnp.full((1, 64, 64, 3), 0.75)}
-    flat["stage_b"] = flat["stage_b"].at[:, ::2].add(0.25).at[:, 1::2].add(-0.25)
-    total, terms = total_loss(inputs(outputs=flat, target=jnp.full((1, 64, 64, 3), 0.25)), weights)
+    weights = {"mse_a": 1.0, "mse": 1.0, "adversarial": 0.001, "perceptual": 0.006}
+    weights |= {"grid": 1.0, "flat": 2.0}
+    images = {"stage_a": jnp.full((1, 32, 32, 3), 0.5), "stage_b": jnp.full((1, 64, 64, 3), 0.75)}
+    images["stage_b"] = images["stage_b"].at[:, ::2].add(0.25).at[:, 1::2].add(-0.25)
+    total, terms = total_loss(
+        inputs(outputs=images, target=jnp.full((1, 64, 64, 3), 0.25)), weights
+    )
     # Y^A is 0.25 too: 0.25^2; Y_AB = Y_B: 0.5^2 and rows of 0.25^2, which repeat;
     # D = 1/2: log 2; the perceptual stub: 2.
     expected = {"mse_a": 0.0625, "mse": 0.3125, "adversarial": np.log(2), "perceptual": 2.0}
-    expected["grid"] = 0.0625
+    # A flat target hides nothing.
+    expected |= {"grid": 0.0625, "flat": 0.3125}
     assert set(terms) == set(expected) == set(TERMS)
     for name, value in expected.items():
         assert float(terms[name]) == pytest.approx(value, rel=1e-5), name

@@ -43,6 +43,7 @@ class LossInputs:
 TERMS: dict[str, Callable[[LossInputs], jax.Array]] = {
     "mse_a": lambda x: pixel.mse(x.outputs["stage_a"], x.target_a),
     "mse": lambda x: pixel.mse(x.estimate, x.target),
+    "flat": lambda x: pixel.flat(x.estimate, x.target),
     "grid": lambda x: pixel.grid(x.estimate, x.target),
     "adversarial": lambda x: x.adversarial(x.estimate, x.target),
     "perceptual": lambda x: x.perceptual(x.estimate, x.target),
