@@ -105,6 +105,23 @@ def test_a_training_workdir_gives_its_averaged_parameters(tmp_path, params):
     with pytest.raises(ValueError, match="is no training run"):
         export.main([str(tmp_path), str(tmp_path / "out2")])
 
+    zeros = jax.tree.map(jnp.zeros_like, params)
+    save_model(tmp_path / "first", FIELDS, zeros, {}, "float32")
+    between = ["--interpolate-from", str(tmp_path / "first"), "--alpha"]
+    words = [str(workdir), str(tmp_path / "between"), "--dtype", "float32"]
+    export.main([*words, *between, "0.25"])
+    mixed = load_model(str(tmp_path / "between"))
+    assert mixed.card["interpolation"] == {"first": "first", "alpha": 0.25}
+    whole = load_model(str(workdir)).params
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y / 4, rtol=1e-6), mixed.params, whole)
+    for wrong, message in [
+        ([*between, "1.5"], "alpha 1.5; 0 to 1 is accepted"),
+        (between[:2], "--interpolate-from and --alpha are needed together"),
+        (["--interpolate-from", "supervegan4_small", "--alpha", "0.5"], "not the same network"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            export.main([*words, "--overwrite", *wrong])
+
 
 def test_reading_leaves_a_run_that_goes_on_alone(tmp_path, params):
     workdir = tmp_path / "run"
