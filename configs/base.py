@@ -8,6 +8,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
+from supervegan_jax.losses.total import TERMS
 from supervegan_jax.models.supervegan import SuperVegan
 
 
@@ -29,8 +30,7 @@ def phase(
       alpha: the blending parameter (Eq. 5) at its beginning and its end.
       **weights: of the loss terms (Eq. 6), by their names in `losses.total`.
     """
-    names = ("mse_a", "mse", "adversarial", "perceptual", "flat", "grid")
-    terms = {**dict.fromkeys(names, 0.0), **weights}
+    terms = {**dict.fromkeys(TERMS, 0.0), **weights}
     return ConfigDict({"steps": steps, "trains": trains, "alpha": alpha, "weights": terms})
 
 

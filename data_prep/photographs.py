@@ -175,19 +175,15 @@ def film_photographs(
       jobs: videos at a time; None takes the number of cores.
 
     Returns:
-      The videos, `NAME-MOVE.mkv`.
+      The videos, `NAME-HASH-MOVE.mkv`, the hash of the photograph's file.
 
     Raises:
-      ValueError: not a photograph, one smaller than the video, or two of one name.
+      ValueError: not a photograph, or one smaller than the video.
       OSError: the folder cannot be written.
     """
     options, out = options or MoveOptions(), Path(out)
     files = _find([Path(photograph) for photograph in photographs])
-    names = [file.stem for file in files]
-    double = next((name for name in names if names.count(name) > 1), None)
-    if double is not None:
-        raise ValueError(f"two photographs are called {double!r}: their videos would be too")
-    for file in files:
+    for file in files.values():
         size = _open(file).size
         try:
             plan_move(size, options, np.random.default_rng(0))
@@ -195,11 +191,16 @@ def film_photographs(
             raise ValueError(f"{file}: {error}") from None
     with folder.locked(out):
         folder.begin(out / "photographs.options.json", dataclasses.asdict(options))
-        tasks = [(file, move, out, options) for file in files for move in range(options.moves)]
+        tasks = [
+            (file, digest, move, out, options)
+            for digest, file in files.items()
+            for move in range(options.moves)
+        ]
         return run_jobs(_film, tasks, jobs=jobs, title="photographs")
 
 
-def _find(paths: Sequence[Path]) -> list[Path]:
+def _find(paths: Sequence[Path]) -> dict[str, Path]:
+    """The photographs by SHA-256, each once."""
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
@@ -212,24 +213,28 @@ def _find(paths: Sequence[Path]) -> list[Path]:
             raise ValueError(f"no such file or folder: {path}")
     if not files:
         raise ValueError("no photographs: " + (", ".join(map(str, paths)) or "none was named"))
-    return list(dict.fromkeys(files))
+    found: dict[str, Path] = {}
+    for path in files:
+        with open(path, "rb") as file:
+            found.setdefault(hashlib.file_digest(file, "sha256").hexdigest(), path)
+    return found
 
 
 def _open(path: Path) -> Image.Image:
     try:
-        return ImageOps.exif_transpose(Image.open(path))
-    except (UnidentifiedImageError, OSError) as error:
+        with Image.open(path) as image:
+            return ImageOps.exif_transpose(image)
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
         raise ValueError(f"{path} is no photograph that can be read ({error})") from None
 
 
-def _film(task: tuple[Path, int, Path, MoveOptions]) -> Path:
-    photograph, move, out, options = task
-    video = out / f"{photograph.stem}-{move}.mkv"
+def _film(task: tuple[Path, str, int, Path, MoveOptions]) -> Path:
+    photograph, digest, move, out, options = task
+    video = out / f"{photograph.stem}-{digest[:8]}-{move}.mkv"
     if video.exists():
         return video
     image = np.asarray(_open(photograph).convert("RGB"))
-    content = hashlib.sha256(image.tobytes()).digest()
-    rng = np.random.default_rng([options.seed, move, *content])
+    rng = np.random.default_rng([options.seed, move, int(digest, 16)])
     path = plan_move((image.shape[1], image.shape[0]), options, rng)
     width, height = options.size
     with LosslessWriter(

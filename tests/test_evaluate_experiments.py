@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from supervegan_jax import evaluate
-from supervegan_jax.experiments import plane, stages, training_bitrate
-from supervegan_jax.rate_distortion import tables
+from supervegan_jax.experiments import plane, training_bitrate
+from supervegan_jax.rate_distortion import curves, tables
 from supervegan_jax.rate_distortion.config_file import with_config
 from supervegan_jax.rate_distortion.curves import Point
 
@@ -107,7 +107,7 @@ def test_stages_of_a_network(workdir, tmp_path, capsys):
         evaluate.main([*words, "--kbps", "75"])
     with pytest.raises(ValueError, match="metric 'ssim'; this run has"):
         evaluate.main([*words, "--metrics", "ssim"])
-    assert stages.model_names(made_points()) == ["net", "other"]
+    assert curves.model_names(made_points()) == ["net", "other"]
     capsys.readouterr()
 
 

@@ -82,6 +82,12 @@ def test_the_best_model_of_each_clip_pools_the_larger_gains():
         for p in [*points_of("one", 8, 0), *points_of("two", 1, 0)]
         if p.curve == "net"
     ]
+    # First stages are no choice, however good.
+    points += [
+        dataclasses.replace(p, curve=f"{p.curve}:a", scores={"psnr": 99.0})
+        for p in points
+        if p.curve in ("net", "other")
+    ]
     rows = curves.equivalents(points, ("psnr",))
     best = [row for row in rows if row.curve == curves.BEST_MODEL]
     assert [row.target_kbps for row in best] == [150, 300, 600]
@@ -89,6 +95,11 @@ def test_the_best_model_of_each_clip_pools_the_larger_gains():
     assert best[0].measured_kbps == pytest.approx(150)
     assert best[0].pooled.kbps == pytest.approx(150 * math.sqrt(8 * 4))
     assert "best model of each clip" in tables.equivalent_table(rows, "h264", ("psnr",))
+    # A clip without a score has no answer, and the table goes on.
+    lost = [dataclasses.replace(p, scores={"psnr": None}) if p.clip == "two" else p for p in points]
+    rows = [row for row in curves.equivalents(lost, ("psnr",)) if row.curve == curves.BEST_MODEL]
+    assert rows[0].chosen == {"one": "other"} and set(rows[0].of_clips) == {"one"}
+    assert len(tables.equivalent_table(rows, "h264", ("psnr",)).splitlines()) == 4
     # One model has no choice.
     one = curves.equivalents(points_of("one", 2, 0), ("psnr",))
     assert curves.BEST_MODEL not in {row.curve for row in one}

@@ -216,6 +216,8 @@ def test_features_are_judged_where_they_are():
     assert (change[:, 0, 0, 0] > 1e-3).all()
     # Two halvings and a last convolution reach 7 samples further; nothing joins the layers.
     assert change[:, 4:].max() == change[:, :, 4:].max() == change[..., 1].max() == 0
+    with pytest.raises(ValueError, match="deepest of relu1_2, relu2_2 has a side of 1; show it"):
+        module.init(jax.random.key(0), shown | {"relu2_2": coarse[:, :1]})
 
 
 def test_wrong_models_and_inputs_are_refused():

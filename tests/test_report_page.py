@@ -164,6 +164,11 @@ def test_parts_about_several_networks():
     found = Page(sections.clip_tables(subject)).texts
     assert found.count("PSNR (dB), h264 at 200 kbit/s; bold: best, underlined: second") == 1
     assert found.count("one, stage A") == 3
+    # The best model of each clip is in the tables; the charts have the curves of the legend.
+    drawn = Page(sections.equivalency(subject))
+    assert drawn.texts.count("best model of each clip") == 3
+    lines = [attributes.get("class", "") or "" for attributes in drawn.of("path")]
+    assert sum("line" in one for one in lines) > 4
     # Without a perceptual metric there is no plane, which is said.
     assert "rd --metrics rmse,niqe" in sections.perception_plane(subject)
     assert sections.plane_axes(("lpips", "psnr", "niqe", "rmse")) == ("rmse", "niqe")

@@ -3,14 +3,8 @@
 from collections.abc import Sequence
 
 from supervegan_jax.rate_distortion.clip_table import Cell, ClipTable, rank_scores, table_title
-from supervegan_jax.rate_distortion.curves import Point, names, pool_points, select
+from supervegan_jax.rate_distortion.curves import Point, model_names, names, pool_points, select
 from supervegan_jax.rate_distortion.settings import BICUBIC
-
-
-def model_names(points: Sequence[Point]) -> list[str]:
-    """The networks of a run: the curves that also have a first stage."""
-    curves = names(points, "curve")
-    return [curve for curve in curves if f"{curve}:a" in curves]
 
 
 def stage_table(

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from supervegan_jax.evaluation.scoring import METRICS
-from supervegan_jax.experiments.stages import model_names
 from supervegan_jax.rate_distortion import plots
 from supervegan_jax.rate_distortion.clip_table import Cell, ClipTable, rank_scores, table_title
-from supervegan_jax.rate_distortion.curves import Point, names, pool_points, select
+from supervegan_jax.rate_distortion.curves import Point, model_names, names, pool_points, select
 
 
 @dataclasses.dataclass(frozen=True)

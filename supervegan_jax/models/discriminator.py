@@ -120,7 +120,16 @@ class FeatureDiscriminator(nn.Module):
 
         Returns:
           Logits [b, h', w', layers] on one grid, half as fine as the deepest layer's.
+
+        Raises:
+          ValueError: the deepest layer has a single row or column.
         """
+        least = min(min(x.shape[1:3]) for x in features.values())
+        if least < 2:
+            raise ValueError(
+                f"the discriminator needs features of at least 2x2, and the deepest of "
+                f"{', '.join(sorted(features))} has a side of {least}; show it larger squares"
+            )
         grid = min(x.shape[1] for x in features.values()) // 2
         logits = []
         for name in sorted(features):

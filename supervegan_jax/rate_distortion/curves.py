@@ -93,6 +93,12 @@ def names(points: Iterable[Point], field: str) -> list[Any]:
     return list(dict.fromkeys(getattr(point, field) for point in points))
 
 
+def model_names(points: Sequence[Point]) -> list[str]:
+    """The networks of a run: the curves that also have a first stage."""
+    curves = names(points, "curve")
+    return [curve for curve in curves if f"{curve}:a" in curves]
+
+
 def curve_of(points: Sequence[Point], metric: str) -> Curve:
     """The points' curve; a point no better than a cheaper one is left out and told as dropped.
 
@@ -195,25 +201,22 @@ def _best_rows(
     points: Sequence[Point], metric: str, anchors: dict[str, Curve | None]
 ) -> list[EquivalentRow]:
     """The row of every clip's best model at each bitrate, if there are several models."""
-    models = [
-        point
-        for point in points
-        if not point.curve.startswith(BICUBIC)
-        and not point.curve.endswith(":a")
-        and point.scores[metric] is not None
-    ]
-    if len(names(models, "curve")) < 2:
+    models = model_names(points)
+    if len(models) < 2:
         return []
+    points = [point for point in points if point.curve in models]
     best_of = max if METRICS[metric].higher_is_better else min
     rows = []
-    for target in sorted(names(models, "target_kbps")):
-        some = select(models, target_kbps=target)
-        best = [
-            best_of(select(some, clip=clip), key=lambda point: point.scores[metric] or 0.0)
-            for clip in names(some, "clip")
-        ]
+    for target in names(select(points), "target_kbps"):
+        best = []
+        for clip in names(points, "clip"):
+            some = select(points, clip=clip, target_kbps=target)
+            scored = [p for p in some if p.scores[metric] is not None]
+            # A clip that no model has a score of stays, as one without an answer.
+            best.append(best_of(scored or some, key=lambda point: point.scores[metric] or 0.0))
         row = _equivalent_row(best, BEST_MODEL, metric, anchors, None)
-        rows.append(dataclasses.replace(row, chosen={p.clip: p.curve for p in best}))
+        chosen = {p.clip: p.curve for p in best if p.scores[metric] is not None}
+        rows.append(dataclasses.replace(row, chosen=chosen))
     return rows
 
 

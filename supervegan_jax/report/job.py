@@ -10,9 +10,8 @@ from supervegan_jax import __version__
 from supervegan_jax.evaluation.results import check_outputs, write_whole
 from supervegan_jax.evaluation.scoring import METRICS
 from supervegan_jax.experiments.runtime import read_benchmark
-from supervegan_jax.experiments.stages import model_names
 from supervegan_jax.experiments.training_bitrate import read_trained
-from supervegan_jax.rate_distortion.curves import POOLED, names
+from supervegan_jax.rate_distortion.curves import POOLED, model_names, names
 from supervegan_jax.report import html_tables, sections
 from supervegan_jax.report.crops import choose_kbps, make_shots, read_crop, read_size
 from supervegan_jax.report.finished_run import FinishedRun, read_run

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from supervegan_jax.evaluation.equivalency import Pooled
 from supervegan_jax.evaluation.scoring import METRICS
 from supervegan_jax.experiments import plane, training_bitrate
-from supervegan_jax.experiments.stages import model_names, stage_table
+from supervegan_jax.experiments.stages import stage_table
 from supervegan_jax.rate_distortion import curves
 from supervegan_jax.rate_distortion.clip_table import ClipTable, make_table, table_title
-from supervegan_jax.rate_distortion.curves import POOLED, Point, label, names, select
+from supervegan_jax.rate_distortion.curves import POOLED, Point, label, model_names, names, select
 from supervegan_jax.rate_distortion.settings import CODEC
 from supervegan_jax.report import html_tables
 from supervegan_jax.report.charts import Axis, Look, Series, chart, legend, look_of
@@ -129,7 +129,8 @@ def equivalency(subject: Subject) -> str:
     for metric in subject.metrics:
         series = [
             _equivalent_series([r for r in rows if (r.metric, r.curve) == (metric, curve)], order)
-            for curve in dict.fromkeys(row.curve for row in rows)
+            for curve in order
+            if curve != CODEC
         ]
         y_axis = Axis(f"kbit/s with equal {METRICS[metric].title}", log=True)
         name = f"Equivalent bitrate of {subject.codec}"
