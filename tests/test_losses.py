@@ -6,6 +6,7 @@ import pytest
 from supervegan_jax.losses.adversarial import ADVERSARIAL_LOSSES
 from supervegan_jax.losses.pixel import flat, grid, mse
 from supervegan_jax.losses.total import TERMS, LossInputs, total_loss
+from supervegan_jax.ops.resize import downsample_bilinear
 
 
 def inputs(**changes):
@@ -109,7 +110,7 @@ def test_adversarial_losses_stay_finite_where_probabilities_round():
 
 def test_total_is_equation_6():
     weights = {"mse_a": 1.0, "mse": 1.0, "adversarial": 0.001, "perceptual": 0.006}
-    weights |= {"grid": 1.0, "flat": 2.0}
+    weights |= {"grid": 1.0, "flat": 2.0, "mse_a_enlarged": 0.5}
     images = {"stage_a": jnp.full((1, 32, 32, 3), 0.5), "stage_b": jnp.full((1, 64, 64, 3), 0.75)}
     images["stage_b"] = images["stage_b"].at[:, ::2].add(0.25).at[:, 1::2].add(-0.25)
     total, terms = total_loss(
@@ -118,8 +119,8 @@ def test_total_is_equation_6():
     # Y^A is 0.25 too: 0.25^2; Y_AB = Y_B: 0.5^2 and rows of 0.25^2, which repeat;
     # D = 1/2: log 2; the perceptual stub: 2.
     expected = {"mse_a": 0.0625, "mse": 0.3125, "adversarial": np.log(2), "perceptual": 2.0}
-    # A flat target hides nothing.
-    expected |= {"grid": 0.0625, "flat": 0.3125}
+    # A flat target hides nothing, and a flat picture enlarged is the same.
+    expected |= {"grid": 0.0625, "flat": 0.3125, "mse_a_enlarged": 0.0625}
     assert set(terms) == set(expected) == set(TERMS)
     for name, value in expected.items():
         assert float(terms[name]) == pytest.approx(value, rel=1e-5), name
@@ -140,6 +141,22 @@ def test_target_of_stage_a_is_the_ground_truth_halved_bilinearly():
     np.testing.assert_allclose(
         inputs(target=jnp.asarray(target)).target_a[0, 1, 1], middle, rtol=1e-5
     )
+
+
+def test_a_sharper_half_than_the_bilinear_one_is_nearer_to_the_truth_enlarged():
+    edge = jnp.zeros((1, 16, 16, 3)).at[:, :, 8:].set(1.0)
+    half = downsample_bilinear(edge, 2)
+    area = edge.reshape(1, 8, 2, 8, 2, 3).mean((2, 4))
+
+    def term(stage_a, target, name="mse_a_enlarged"):
+        outputs = {"stage_a": stage_a, "stage_b": target}
+        return float(total_loss(inputs(outputs=outputs, target=target), {name: 1.0})[0])
+
+    assert term(half, edge, "mse_a") == pytest.approx(0.0, abs=1e-9)
+    # Keys' weights at distances of 1/4, 3/4, 5/4 and 7/4: 111, 29, -9 and -3 of 128.
+    errors = np.array([1 - (111 - 9) / 128, 9 / 128, 3 / 128])
+    assert term(area, edge) == pytest.approx(2 * np.sum(errors**2) / 16, rel=1e-5)
+    assert term(area, edge) < term(half, edge)
 
 
 def test_terms_of_weight_0_are_not_computed():
