@@ -16,13 +16,12 @@ from supervegan_jax.losses.perceptual import perceptual_loss
 from supervegan_jax.models import build_generator
 from supervegan_jax.models.discriminator import Discriminator, FeatureDiscriminator
 from supervegan_jax.models.vgg import VGG
-from supervegan_jax.ops.crop import random_crop_position
 from supervegan_jax.pretrained.vgg_weights import load_vgg
 from supervegan_jax.training.checkpoints import flatten, unflatten
 from supervegan_jax.training.loop import Batches
 from supervegan_jax.training.optimizers import make_optimizer, make_schedule
 from supervegan_jax.training.phases import Phase, make_phases
-from supervegan_jax.training.system import PerceptualLoss, Shown, System
+from supervegan_jax.training.system import Features, Shown, System
 from supervegan_jax.weights.load import load_model
 from supervegan_jax.weights.model_file import parameter_shapes
 
@@ -63,10 +62,12 @@ def build_system(config: ConfigDict, phases: tuple[Phase, ...]) -> System:
     return System(
         generator=build_model(config),
         discriminator=discriminator,
+        features=cast(Features, build_pretrained(config, dtype).apply),
         shown=shown,
         adversarial=adversarial_loss(config.discriminator.loss),
         discriminator_crop=config.discriminator.crop_size,
-        perceptual=build_perceptual(config, dtype),
+        perceptual=partial(perceptual_loss, unit_length=config.perceptual.unit_length),
+        perceptual_crop=config.perceptual.crop_size,
         optimizer=make_optimizer(optimizer.b1, optimizer.b2, optimizer.max_gradient_norm),
         schedule=schedule(
             learning_rate=optimizer.learning_rate,
@@ -90,14 +91,13 @@ def build_discriminator(config: ConfigDict, dtype: Any) -> tuple[nn.Module, Show
     """
     fields = config.discriminator
     if fields.input == "features":
-        network = build_pretrained(config, dtype)
-        return FeatureDiscriminator(fields.width, dtype), network.apply
+        return FeatureDiscriminator(fields.width, dtype), lambda features, images: features(images)
     if fields.input != "image":
         raise ValueError(f"discriminator.input {fields.input!r}; accepted are image, features")
     module = Discriminator(
         fields.width, fields.detail_input, fields.halvings, fields.patch_logits, dtype
     )
-    return module, lambda frozen, images: images
+    return module, lambda features, images: images
 
 
 def adversarial_loss(name: str) -> AdversarialLoss:
@@ -117,31 +117,11 @@ def build_pretrained(config: ConfigDict, dtype: Any = jnp.float32) -> VGG:
     return VGG(config.perceptual.network, tuple(config.perceptual.layers), dtype)
 
 
-def build_perceptual(config: ConfigDict, dtype: Any) -> PerceptualLoss:
-    """The perceptual distance."""
-    fields, network = config.perceptual, build_pretrained(config, dtype)
-    crop_size = fields.crop_size or None
-
-    def distance(
-        frozen: dict[str, Any], estimate: jax.Array, target: jax.Array, key: jax.Array
-    ) -> jax.Array:
-        position = random_crop_position(key, target.shape, crop_size) if crop_size else None
-        return perceptual_loss(
-            lambda images: cast(dict[str, jax.Array], network.apply(frozen, images)),
-            target,
-            estimate,
-            crop_size=crop_size,
-            crop_position=position,
-            unit_length=fields.unit_length,
-        )
-
-    return distance
-
-
 def load_frozen(config: ConfigDict, phases: tuple[Phase, ...]) -> dict[str, Any]:
-    """Parameters of the pretrained network; {} if no phase needs it."""
-    terms = ["perceptual", *(["adversarial"] if config.discriminator.input == "features" else [])]
-    if not any(dict(phase.weights).get(term) for phase in phases for term in terms):
+    """Parameters of the pretrained network; {} if nothing needs it."""
+    # A discriminator of features is made at the start, whether or not a phase will ask it.
+    shown = config.discriminator.input == "features"
+    if not shown and not any(dict(phase.weights).get("perceptual") for phase in phases):
         return {}
     variables = load_vgg(config.perceptual.network, config.perceptual.weights or None)
     network = build_pretrained(config)

@@ -14,6 +14,7 @@ import pytest
 from flax import linen as nn
 
 from supervegan_jax.losses.adversarial import ADVERSARIAL_LOSSES
+from supervegan_jax.losses.perceptual import perceptual_loss
 from supervegan_jax.models.discriminator import Discriminator
 from supervegan_jax.models.supervegan import SuperVegan, uniform_widths
 from supervegan_jax.ops.resize import upsample_nearest
@@ -54,12 +55,12 @@ def make_system(phases: tuple[Phase, ...], **changes: object) -> System:
             inner_blocks=0,
         ),
         "discriminator": Discriminator(width=2),
-        "shown": lambda frozen, images: images,
+        "features": lambda frozen, images: {"layer": images @ frozen["kernel"]},
+        "shown": lambda features, images: images,
         "adversarial": ADVERSARIAL_LOSSES["standard"],
         "discriminator_crop": 0,
-        "perceptual": lambda frozen, x, y, key: jax.numpy.mean(
-            jax.numpy.square((x - y) @ frozen["kernel"])
-        ),
+        "perceptual": perceptual_loss,
+        "perceptual_crop": 0,
         "optimizer": make_optimizer(0.9, 0.999, 0.0),
         "schedule": schedule,
         "discriminator_schedule": schedule,

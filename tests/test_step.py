@@ -114,7 +114,8 @@ def test_a_discriminator_of_features_judges_what_the_fixed_network_makes_of_imag
     seen = make_system(
         phases,
         discriminator=judge,
-        shown=lambda frozen, images: {"layer": images[:, ::2, ::2] @ frozen["kernel"]},
+        features=lambda frozen, images: {"layer": images[:, ::2, ::2] @ frozen["kernel"]},
+        shown=lambda features, images: features(images),
     )
     start = create_state(seen, scale=4, seed=0, frozen=frozen)._replace(step=jnp.int32(7))
     batch = random_batch(0)
@@ -146,6 +147,30 @@ def test_discriminator_is_shown_one_square_of_both(phases, state, frozen):
     batch = random_batch(0)
     jax.eval_shape(partial(train_step, system=watched, phase=phases[2]), start, batch, frozen)
     assert set(shapes) == {(32, 32)}
+
+
+@pytest.mark.parametrize(("crop", "times"), [(32, 2), (16, 4)])
+def test_features_of_an_image_are_computed_once_for_both_losses(phases, frozen, crop, times):
+    sizes = []
+
+    def features(frozen, images):
+        sizes.append(images.shape[1])
+        return {"layer": images @ frozen["kernel"]}
+
+    system = make_system(
+        phases,
+        discriminator=FeatureDiscriminator(width=2),
+        features=features,
+        shown=lambda features, images: features(images),
+        discriminator_crop=32,
+        perceptual_crop=crop,
+    )
+    start = create_state(system, scale=4, seed=0, frozen=frozen)._replace(step=jnp.int32(7))
+    sizes.clear()
+    step = partial(train_step, system=system, phase=phases[2])
+    jax.eval_shape(step, start, random_batch(0), frozen)
+    # Of the truth and of the estimate; squares of two sizes have nothing in common.
+    assert len(sizes) == times and set(sizes) == {32, crop}
 
 
 def test_a_phase_begins_without_the_moments_of_the_one_before(system, phases, state, steps, frozen):

@@ -6,8 +6,6 @@ import jax
 import jax.numpy as jnp
 from jax import lax
 
-from supervegan_jax.ops.crop import Position, crop
-
 Features = Callable[[jax.Array], Mapping[str, jax.Array]]
 
 _FAINTEST = 1e-3  # mean square of features; VGG's are of the order of 1
@@ -18,8 +16,6 @@ def perceptual_loss(
     target: jax.Array,
     estimate: jax.Array,
     *,
-    crop_size: int | None = None,
-    crop_position: Position | None = None,
     unit_length: bool = False,
 ) -> jax.Array:
     """L_P of Eq. 7: the mean squared difference of features, summed over the layers.
@@ -35,25 +31,18 @@ def perceptual_loss(
         `lambda images: vgg.apply(variables, images)`.
       target: ground truth, RGB in [0, 1], [b, h, w, 3].
       estimate: the model's output, of the same shape.
-      crop_size: side in pixels of the square that alone is compared; None compares whole images.
-      crop_position: (y, x) of that square, the same in both; see `random_crop_position`.
       unit_length: scale each position's features.
 
     Returns:
       A float32 scalar.
 
     Raises:
-      ValueError: when the shapes differ, or only one of the crop's size and position is given.
+      ValueError: when the shapes differ.
     """
     if target.shape != estimate.shape:
         raise ValueError(f"target of shape {target.shape}, estimate of {estimate.shape}: not equal")
-    if (crop_size is None) != (crop_position is None):
-        raise ValueError(f"crop_size {crop_size} with crop_position {crop_position}: give both")
-    if crop_size is not None and crop_position is not None:
-        target = crop(target, crop_position, crop_size)
-        estimate = crop(estimate, crop_position, crop_size)
     # Two passes rather than one batch of both: the target's half would be differentiated too.
-    wanted = lax.stop_gradient(features(lax.stop_gradient(target)))
+    wanted = lax.stop_gradient(features(target))
     got = features(estimate)
     if wanted.keys() != got.keys() or not got:
         raise ValueError(f"features {sorted(got)} of the estimate, {sorted(wanted)} of the target")

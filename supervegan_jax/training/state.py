@@ -1,5 +1,6 @@
 """Everything training changes, as one pytree."""
 
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -58,7 +59,8 @@ def create_state(
         # The fully connected layer sees 6x6 cells whatever the size, so any size will do here.
         hr = jnp.zeros((1, 16 * scale, 16 * scale, 3)) if scale > 2 else jnp.zeros((1, 64, 64, 3))
         shown = jax.tree.map(
-            lambda x: jnp.zeros(x.shape, x.dtype), jax.eval_shape(system.shown, frozen or {}, hr)
+            lambda x: jnp.zeros(x.shape, x.dtype),
+            jax.eval_shape(partial(system.shown, partial(system.features, frozen or {})), hr),
         )
         discriminator = init_variables(system.discriminator, key_discriminator, shown)["params"]
     return TrainState(

@@ -1,5 +1,7 @@
 """One training step, pure: the same state, batch and phase give the same next state."""
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, cast
 
 import jax
@@ -17,23 +19,50 @@ Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
 
 
+class _Once:
+    """A function that computes the same array's value only once; for one trace of one step.
+
+    The pretrained network is most of a step's work, and what the compiler finds to be the same
+    work of two losses it still differentiates twice.
+    """
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self._function = function
+        self._known: dict[tuple[Any, ...], tuple[jax.Array, Any]] = {}
+
+    def __call__(self, array: jax.Array, *rest: Any) -> Any:
+        known = id(array), *rest
+        if known not in self._known:
+            # The array is kept too: its id must not become another one's.
+            self._known[known] = array, self._function(array, *rest)
+        return self._known[known][1]
+
+
+def _random_square(key: jax.Array, images: jax.Array, size: int) -> jax.Array:
+    """A square of the images, at the same place for the same key and size; 0 is all of them."""
+    if not size:
+        return images
+    return crop(images, random_crop_position(key, images.shape, size), size)
+
+
 def _gradients(
     state: TrainState, batch: Batch, frozen: Params, key: jax.Array, system: System, phase: Phase
 ) -> tuple[Params, Params, Metrics]:
     """Gradients of both networks on one micro-batch, and the losses."""
     lr, hr = to_float(batch["lr"]), to_float(batch["hr"])
     alpha = phase.blend_alpha(state.step)
+    square = _Once(partial(_random_square, key))
+    features = _Once(partial(system.features, frozen))
 
-    def discriminate(params: Params, images: jax.Array) -> jax.Array:
+    def shown(images: jax.Array) -> Any:
+        return system.shown(features, square(images, system.discriminator_crop))
+
+    def discriminate(params: Params, shown: Any) -> jax.Array:
         if system.discriminator is None:
             raise ValueError(f"phase {phase.name!r} is adversarial, but there is no discriminator")
-        if system.discriminator_crop:
-            size = system.discriminator_crop
-            images = crop(images, random_crop_position(key, images.shape, size), size)
-        shown = system.shown(frozen, images)
         return cast(jax.Array, system.discriminator.apply({"params": params}, shown))
 
-    def loss_of_generator(trained: Params) -> tuple[jax.Array, tuple[Metrics, jax.Array]]:
+    def loss_of_generator(trained: Params) -> tuple[jax.Array, tuple[Metrics, Any]]:
         params = {**state.params, **trained}
         outputs: Any = system.generator.apply({"params": params}, lr, stage=phase.stage)
         inputs = LossInputs(
@@ -41,22 +70,25 @@ def _gradients(
             hr,
             alpha,
             adversarial=lambda fake, real: system.adversarial.generator(
-                discriminate(state.discriminator, real), discriminate(state.discriminator, fake)
+                *(discriminate(state.discriminator, shown(images)) for images in (real, fake))
             ),
-            # Squares of one size are at one place, and their features are computed once.
-            perceptual=lambda x, y: system.perceptual(frozen, x, y, key),
+            perceptual=lambda estimate, target: system.perceptual(
+                features,
+                square(target, system.perceptual_crop),
+                square(estimate, system.perceptual_crop),
+            ),
         )
         total, terms = total_loss(inputs, dict(phase.weights))
-        fake = inputs.estimate if phase.adversarial else hr
-        return total, ({"total": total, **terms}, fake)
+        judged = (shown(hr), shown(inputs.estimate)) if phase.adversarial else None
+        return total, ({"total": total, **terms}, judged)
 
     trained = {group: state.params[group] for group in phase.trains}
-    grads, (metrics, fake) = jax.grad(loss_of_generator, has_aux=True)(trained)
+    grads, (metrics, judged) = jax.grad(loss_of_generator, has_aux=True)(trained)
     if not phase.adversarial:
         return grads, {}, metrics
 
     def loss_of_discriminator(params: Params) -> tuple[jax.Array, Metrics]:
-        real, false = (discriminate(params, jax.lax.stop_gradient(x)) for x in (hr, fake))
+        real, false = (discriminate(params, shown) for shown in judged)
         loss = system.adversarial.discriminator(real, false)
         means = {
             "d_real": jnp.mean(jax.nn.sigmoid(real)),

@@ -1,6 +1,6 @@
 """What is trained: networks, losses, optimizer, all fixed while the program runs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +11,13 @@ from flax import linen as nn
 from supervegan_jax.losses.adversarial import AdversarialLoss
 from supervegan_jax.training.optimizers import Schedule
 
-# (frozen parameters, estimate, target, key) -> scalar
-PerceptualLoss = Callable[[dict, jax.Array, jax.Array, jax.Array], jax.Array]
-# (frozen parameters, images) -> what the discriminator is applied to
-Shown = Callable[[dict, jax.Array], Any]
+# (frozen parameters, images) -> features by layer
+Features = Callable[[dict[str, Any], jax.Array], Mapping[str, jax.Array]]
+# The same with the parameters filled in, then target and estimate -> scalar
+FeaturesOf = Callable[[jax.Array], Mapping[str, jax.Array]]
+PerceptualLoss = Callable[[FeaturesOf, jax.Array, jax.Array], jax.Array]
+# (features of images, images) -> what the discriminator is applied to
+Shown = Callable[[FeaturesOf, jax.Array], Any]
 
 
 @dataclass(frozen=True)
@@ -24,10 +27,13 @@ class System:
     Attributes:
       generator: `apply({"params": p}, lr, stage=...)` gives the images by name.
       discriminator: what it is shown -> logits, or None.
-      shown: what it is shown of images: these, or features of them.
+      features: (frozen parameters, images) -> features of the pretrained network, by layer.
+      shown: what the discriminator is shown of images: these, or their features.
       adversarial: what both networks want of the discriminator's logits.
       discriminator_crop: side of the random square it is shown of each patch; 0 is all.
-      perceptual: the perceptual distance, given its frozen parameters.
+      perceptual: the distance of two images' features.
+      perceptual_crop: side of the random square whose features are compared; 0 is all. Squares of
+        one size are at one place.
       optimizer: gradients -> direction; the learning rate is multiplied in by the step.
       schedule: global step -> learning rate.
       discriminator_schedule: the same for the discriminator.
@@ -38,10 +44,12 @@ class System:
 
     generator: nn.Module
     discriminator: nn.Module | None
+    features: Features
     shown: Shown
     adversarial: AdversarialLoss
     discriminator_crop: int
     perceptual: PerceptualLoss
+    perceptual_crop: int
     optimizer: optax.GradientTransformation
     schedule: Schedule
     discriminator_schedule: Schedule
