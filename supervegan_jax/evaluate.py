@@ -34,8 +34,8 @@ def add_score(commands: "argparse._SubParsersAction[Parser]") -> None:
         "--metrics",
         metavar="NAME,..",
         default="psnr,ssim,lpips",
-        help="of psnr, psnr_y, rmse, ssim, ssim_y, ms_ssim, lpips, lpips_vgg, niqe, pi, vmaf, "
-        "tof, tlp, flicker (default: %(default)s)",
+        help="of psnr, psnr_y, rmse, ssim, ssim_y, ms_ssim, lpips, lpips_vgg, tint, niqe, pi, "
+        "vmaf, tof, tlp, flicker (default: %(default)s)",
     )
     parser.add_argument(
         "--crop-border", type=int, default=0, metavar="PIXELS", help="left out at each side"

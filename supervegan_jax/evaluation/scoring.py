@@ -42,6 +42,7 @@ METRICS: Final[dict[str, Metric]] = {
     "ms_ssim": Metric("MS-SSIM", 4, True),
     "lpips": Metric("LPIPS (AlexNet)", 4, False),
     "lpips_vgg": Metric("LPIPS (VGG-16)", 4, False),
+    "tint": Metric("tint", 3, False),
     "niqe": Metric("NIQE", 3, False, "picture"),
     "pi": Metric("PI", 3, False, "picture"),
     "vmaf": Metric("VMAF", 2, True, "videos"),
@@ -171,7 +172,7 @@ def _is_flat(picture: Any) -> bool:
 
 
 def _load_plain(name: str) -> Score:
-    from supervegan_jax.metrics import psnr, ssim
+    from supervegan_jax.metrics import psnr, ssim, tint
 
     plain: dict[str, Score] = {
         "psnr": psnr.psnr,
@@ -181,5 +182,6 @@ def _load_plain(name: str) -> Score:
         "ssim": ssim.ssim,
         "ssim_y": lambda x, y: ssim.ssim(x, y, channel="y"),
         "ms_ssim": ssim.ms_ssim,
+        "tint": tint.tint,
     }
     return plain[name]
