@@ -106,6 +106,16 @@ def test_every_epoch_shows_every_record_once_in_another_order(records: Path) -> 
     assert len({tuple(epoch) for epoch in epochs}) == 3
 
 
+def test_every_stretch_of_an_epoch_shows_all_shards(tmp_path: Path) -> None:
+    count, shards = 200, 200 // SHARD
+    folder = write_records(tmp_path / "many", count)
+    batches = take(folder, 2, batch_size=count // 2, shuffle_buffer=1)
+    for batch in batches:
+        shown = np.unique(batch["lr"][:, 0, 0, 0, 0] // SHARD)
+        # Of 40 shards of 5 records, 100 drawn at random leave out 1.2 on average.
+        assert len(shown) >= shards - 5
+
+
 def test_the_seed_changes_order_and_augmentation(records: Path) -> None:
     assert order(take(records, 4)) != order(take(records, 4, seed=8))
     whole = {"batch_size": COUNT, "shuffle_buffer": 1}

@@ -20,7 +20,6 @@ from supervegan_jax.data.records import FRAMES, load_tensorflow, read_preparatio
 
 # The second word of every random seed: one stream for the order, one for the augmentation.
 _ORDER, _AUGMENTATION = 0, 1
-_SHARDS_AT_ONCE = 16
 _BATCHES_AHEAD = 2
 
 
@@ -87,7 +86,6 @@ def record_batches(
         seed=seed,
         first_record=first_step * batch_size,
         shuffle_buffer=shuffle_buffer,
-        num_threads=num_threads,
     )
     dataset = dataset.map(prepare, num_parallel_calls=num_threads, deterministic=True)
     dataset = dataset.batch(batch_size, drop_remainder=True).prefetch(_BATCHES_AHEAD)
@@ -145,24 +143,23 @@ def _fold_in(seed: int, stream: int, index: tf.Tensor) -> tf.Tensor:
 
 
 def _positioned_records(
-    split: Any, *, seed: int, first_record: int, shuffle_buffer: int, num_threads: int
+    split: Any, *, seed: int, first_record: int, shuffle_buffer: int
 ) -> tf.data.Dataset:
     """(position in the stream, serialized record) from `first_record` on, for ever."""
     count = split.num_examples
     files = [str(path) for path in split.filepaths]
-    shards_at_once = min(len(files), _SHARDS_AT_ONCE)
+    # A shard holds one clip. Drawn in proportion to their lengths, all of them last the epoch, and
+    # no stretch of it shows some clips only.
+    shard_of_each = np.repeat(np.arange(len(files), dtype=np.int64), split.shard_lengths)
     first_epoch, within = divmod(first_record, count)
 
     def epoch_records(epoch: tf.Tensor) -> tf.data.Dataset:
         order = _fold_in(seed, _ORDER, epoch)
-        records = tf.data.Dataset.from_tensor_slices(
-            tf.random.experimental.stateless_shuffle(files, order)
-        ).interleave(
-            tf.data.TFRecordDataset,
-            cycle_length=shards_at_once,
-            block_length=1,
-            num_parallel_calls=min(num_threads, shards_at_once),
-            deterministic=True,
+        choice = tf.random.experimental.stateless_shuffle(shard_of_each, order)
+        records = tf.data.Dataset.choose_from_datasets(
+            [tf.data.TFRecordDataset(file) for file in files],
+            tf.data.Dataset.from_tensor_slices(choice),
+            stop_on_empty_dataset=False,
         )
         # A shard cut at a record's border reads without error; this notices.
         records = records.apply(tf.data.experimental.assert_cardinality(count))
