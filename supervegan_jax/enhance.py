@@ -20,6 +20,7 @@ def main(arguments: list[str] | None = None) -> int | None:
             print(f"{name}\t{card['generator']['scale']}x\t{card.get('description', '')}")
         return None
 
+    from supervegan_jax.enhancement.choice import AUTOMATIC
     from supervegan_jax.enhancement.job import Job, describe, enhance_video, summary
     from supervegan_jax.enhancement.options import RunOptions
     from supervegan_jax.video_input.samples import RawVideo
@@ -36,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int | None:
     job = Job(
         options.input,
         options.output,
-        load_model(options.model),
+        None if options.model == AUTOMATIC else load_model(options.model),
         run_options,
         EncodeOptions(options.codec, options.crf, options.preset, options.pix_fmt),
         options.start,

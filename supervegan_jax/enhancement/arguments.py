@@ -4,8 +4,7 @@ import argparse
 from typing import Any
 
 from supervegan_jax.command_line import Parser
-
-DEFAULT_MODEL = "supervegan4_small"
+from supervegan_jax.enhancement.choice import AUTOMATIC
 
 
 def parse(description: str, arguments: list[str] | None = None) -> argparse.Namespace:
@@ -46,8 +45,9 @@ def _add_model(parser: Parser) -> None:
     add = parser.add_argument_group("network").add_argument
     add(
         "--model",
-        default=DEFAULT_MODEL,
-        help="a shipped name, a training workdir or an exported file (default: %(default)s)",
+        default=AUTOMATIC,
+        help="a shipped name, a training workdir or an exported file; auto chooses a shipped one "
+        "by the input's size and bitrate, and says which and why (default: %(default)s)",
     )
     add("--list-models", action="store_true", help="print the shipped models")
     add("--stage", default="b", help="a restores, b also adds detail (default: b)")

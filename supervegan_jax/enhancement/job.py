@@ -6,13 +6,14 @@ import sys
 import tempfile
 from contextlib import closing
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
+from supervegan_jax.enhancement.choice import choose
 from supervegan_jax.enhancement.compare import compared_format, compose
 from supervegan_jax.enhancement.options import DTYPES, RunOptions, context_start, resolve
 from supervegan_jax.enhancement.program import plan
@@ -28,6 +29,7 @@ from supervegan_jax.video_output import mux
 from supervegan_jax.video_output.encoding import EncodeOptions
 from supervegan_jax.video_output.pipe_sink import SAMPLE_FORMATS
 from supervegan_jax.video_output.sink import Sink, check_target, format_of, open_sink
+from supervegan_jax.weights.load import load_model
 from supervegan_jax.weights.model_file import LoadedModel
 
 # What an output says that takes no more: a full disk, a quota, a limit, a reader that has gone.
@@ -40,7 +42,7 @@ class Job:
 
     Attributes:
       input, output: files, or "-".
-      model: the network.
+      model: the network; None takes the shipped one that suits the input (`choice.choose`).
       options: of the run.
       encode: of the output's video.
       start, duration: the part of the video in seconds; None is all.
@@ -53,7 +55,7 @@ class Job:
 
     input: str
     output: str
-    model: LoadedModel
+    model: LoadedModel | None
     options: RunOptions
     encode: EncodeOptions
     start: float | None = None
@@ -65,10 +67,29 @@ class Job:
     output_format: str | None = None
 
 
-def _identity(job: Job, options: RunOptions, tiling: Tiling) -> dict[str, Any]:
+class _Prepared(NamedTuple):
+    """A job whose input is open.
+
+    Attributes:
+      source: the input.
+      model: the network, given or chosen.
+      choice: which was chosen and why, in a line; None if it was given.
+      options: all filled in.
+      tiling: of a frame.
+    """
+
+    source: Source
+    model: LoadedModel
+    choice: str | None
+    options: RunOptions
+    tiling: Tiling
+
+
+def _identity(job: Job, prepared: _Prepared) -> dict[str, Any]:
     """Everything that decides the pixels; an interrupted job is resumed only by its equal."""
+    _, model, _, options, tiling = prepared
     return {
-        "model": job.model.digest(),
+        "model": model.digest(),
         "stage": options.stage,
         "strength": options.strength,
         "dtype": options.dtype,
@@ -80,12 +101,17 @@ def _identity(job: Job, options: RunOptions, tiling: Tiling) -> dict[str, Any]:
     }
 
 
-def _prepare(job: Job) -> tuple[Source, RunOptions, Tiling]:
+def _prepare(job: Job) -> _Prepared:
     options = resolve(dataclasses.replace(job.options, compare=job.compare is not None))
     source = open_source(job.input, job.start, job.duration, job.raw)
     if source.picture.interlaced:
         raise ValueError(media.interlaced(source.name))
-    return source, options, plan(job.model, source.format, options)
+    model, choice = job.model, None
+    if model is None:
+        fmt = source.format
+        name, reason = choose(fmt.width, fmt.height, float(source.rate), source.measure_kbps())
+        model, choice = load_model(name), f"{name}, {reason}"
+    return _Prepared(source, model, choice, options, plan(model, source.format, options))
 
 
 def describe(job: Job) -> list[str]:
@@ -94,25 +120,26 @@ def describe(job: Job) -> list[str]:
     Raises:
       ValueError: the same as `enhance_video` for whatever can be told beforehand.
     """
-    source, options, tiling = _prepare(job)
-    fmt, scale = source.format, job.model.scale
+    source, model, choice, options, tiling = _prepare(job)
+    fmt, scale = source.format, model.scale
     out = compared_format(fmt.scaled(scale), job.compare, source.picture.display_matrix)
-    parameters = sum(np.size(leaf) for leaf in jax.tree.leaves(job.model.params))
+    parameters = sum(np.size(leaf) for leaf in jax.tree.leaves(model.params))
     devices = options.devices or ()
     frames = (options.batch_size or 1) // len(devices)
     itemsize = jnp.dtype(DTYPES[options.dtype or "float32"]).itemsize
     memory = estimate_memory(
-        job.model.generator, options.stage, tiling.height, tiling.width, frames, itemsize
+        model.generator, options.stage, tiling.height, tiling.width, frames, itemsize
     )
     lines = [
-        f"model    {job.model.card['name']}: {scale}x, {parameters} parameters, stage "
+        f"model    {model.card['name']}: {scale}x, {parameters} parameters, stage "
         f"{options.stage}, strength {options.strength:g}, {options.dtype}",
+        *([] if choice is None else [f"chosen   {choice}"]),
         f"input    {job.input}: {fmt.width}x{fmt.height} {fmt.pixel_format} {fmt.matrix} "
         f"{'full' if fmt.full_range else 'limited'} range, "
         f"{'unknown' if source.frame_count is None else source.frame_count} frames",
         f"output   {job.output}: {out.width}x{out.height} {out.pixel_format}",
     ]
-    lines += _describe_output(job, source, out)
+    lines += _describe_output(job, source, scale, out)
     names = ", ".join(sorted({device.device_kind for device in devices}))
     lines.append(
         f"work     {options.batch_size} frames at a time on {len(devices)} x {names}, "
@@ -122,7 +149,7 @@ def describe(job: Job) -> list[str]:
     return lines
 
 
-def _describe_output(job: Job, source: Source, out: FrameFormat) -> list[str]:
+def _describe_output(job: Job, source: Source, scale: int, out: FrameFormat) -> list[str]:
     """The lines about the output's streams; refuses what `enhance_video` would refuse."""
     kind = format_of(job.output, job.output_format)
     if kind in SAMPLE_FORMATS:
@@ -144,7 +171,7 @@ def _describe_output(job: Job, source: Source, out: FrameFormat) -> list[str]:
         sink = open_sink(
             trial,
             source,
-            job.model.scale,
+            scale,
             job.encode,
             frame_format=out,
             output_format=job.output_format,
@@ -183,20 +210,23 @@ def enhance_video(job: Job, *, messages: TextIO | None = None) -> RunStats:
 
 def _enhance(job: Job, messages: TextIO) -> RunStats:
     stats = RunStats()
-    source, options, tiling = _prepare(job)
-    out = source.format.scaled(job.model.scale)
+    prepared = _prepare(job)
+    source, model, choice, *_ = prepared
+    out = source.format.scaled(model.scale)
     sink = open_sink(
         job.output,
         source,
-        job.model.scale,
+        model.scale,
         job.encode,
         frame_format=compared_format(out, job.compare, source.picture.display_matrix),
         output_format=job.output_format,
         overwrite=job.overwrite,
-        job=_identity(job, options, tiling),
+        job=_identity(job, prepared),
         drop=job.drop,
     )
     broken = None
+    if choice is not None:
+        print(f"model: {choice}", file=messages)
     with sink:
         if sink.resumed:
             earlier = f"note: goes on after {sink.finished_frames} frames of an earlier run"
@@ -206,7 +236,7 @@ def _enhance(job: Job, messages: TextIO) -> RunStats:
         try:
             try:
                 with _progress(source, sink, messages) as bar:
-                    _write_all(job, source, sink, options, stats, bar, notes)
+                    _write_all(job, prepared, sink, stats, bar, notes)
             except BrokenStream as error:
                 broken = error
             sink.close()
@@ -252,23 +282,23 @@ def _interrupted(source: Source, sink: Sink) -> str:
 
 def _write_all(
     job: Job,
-    source: Source,
+    prepared: _Prepared,
     sink: Sink,
-    options: RunOptions,
     stats: RunStats,
     bar: Any,
     notes: _Notes,
 ) -> None:
+    source, model, _, options, _ = prepared
     first = sink.finished_frames
     enhanced = enhance_frames(
         source.frames(context_start(first, options)),
         source.format,
-        job.model,
+        model,
         options,
         first_index=first,
         stats=stats,
     )
-    out, turned = source.format.scaled(job.model.scale), source.picture.display_matrix
+    out, turned = source.format.scaled(model.scale), source.picture.display_matrix
     with closing(enhanced):  # type: ignore[type-var]
         for frame in enhanced:
             sink.write(compose(frame, out, job.compare, turned) if job.compare else frame)

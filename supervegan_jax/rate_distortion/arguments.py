@@ -4,12 +4,18 @@ import argparse
 from pathlib import Path
 
 from supervegan_jax.command_line import Parser
+from supervegan_jax.enhancement.choice import NETWORKS
 from supervegan_jax.rate_distortion.config_file import add_config
 
 
 def _add_shared(parser: Parser, metrics: str) -> None:
     add = parser.add_argument
-    add("--models", default="supervegan4_small", metavar="NAME,..", help="default: %(default)s")
+    add(
+        "--models",
+        default=",".join(NETWORKS.values()),
+        metavar="NAME,..",
+        help="default: %(default)s",
+    )
     add("--codecs", default="h264", metavar="NAME,..", help="of h264, h265, vp8, vp9, av1")
     add("--metrics", default=metrics, metavar="NAME,..", help="default: %(default)s")
     add("--max-frames", type=int, metavar="N", help="of a clip's beginning (default: all)")

@@ -37,6 +37,8 @@ JOINABLE: Final = ("mpegts", "mpeg")
 # A clock that goes back by less is a faulty timestamp.
 RESTART_SECONDS: Final = Fraction(1, 2)
 ALLOWED_PROTOCOLS: Final = {"protocol_whitelist": "file,pipe,crypto,data"}
+# Of the beginning, so that the bitrate of a long film is known at once.
+MEASURED_SECONDS: Final = 30
 # Up to here a refusal costs little; later on so much work is done that a note has to do.
 FRAMES_REFUSED_IF_INTERLACED: Final = 120
 
@@ -167,6 +169,18 @@ class ContainerSource:
         with contextlib.closing(container):
             yield from self._selected(decoded, first)
 
+    def measure_kbps(self) -> float | None:
+        """The bitrate of the video alone; see `Source.measure_kbps`."""
+        if self._pipe is not None:
+            return None
+        most, count, size = round(MEASURED_SECONDS * self.rate), 0, 0
+        with contextlib.closing(self._open()) as container, _until_damage():
+            for packet in container.demux(self._video(container)):
+                count, size = count + bool(packet.size), size + packet.size
+                if count == most:
+                    break
+        return float(size * 8 * self.rate / count / 1000) if count else None
+
     def _selected(self, decoded: Iterator[av.VideoFrame], first: int) -> Iterator[VideoFrame]:
         low = None if self.start is None else self.start / self.time_base
         high = None if self.end is None else self.end / self.time_base
@@ -251,8 +265,7 @@ class ContainerSource:
         self, container: av.container.InputContainer
     ) -> Iterator[tuple[Fraction, Fraction]]:
         """Yields when each packet is decoded and shown, in seconds."""
-        # Damage is met again, and told of, when the frames are read.
-        with contextlib.suppress(av.error.FFmpegError):
+        with _until_damage():
             for packet in container.demux(self._video(container)):
                 if packet.dts is not None:
                     pts = packet.dts if packet.pts is None else packet.pts
@@ -314,6 +327,11 @@ class ContainerSource:
             if position is not None:
                 self._damage.note(position)
             return []
+
+
+def _until_damage() -> contextlib.AbstractContextManager[None]:
+    """For looks ahead: damage is met again, and told of, when the frames are read."""
+    return contextlib.suppress(av.error.FFmpegError)
 
 
 def _queued_time(frame: av.VideoFrame, times: list[int], delayed: bool) -> int | None:

@@ -210,6 +210,10 @@ class SampleSource:
         pipe, self._pipe = self._pipe, None
         yield from self._read(pipe, 0, first)
 
+    def measure_kbps(self) -> float | None:
+        """None: nobody has compressed them, or who has is not known."""
+        return None
+
     def _stored(self, file: io.FileIO) -> int:
         return os.fstat(file.fileno()).st_size // self._layout.frame_bytes
 

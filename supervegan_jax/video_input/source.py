@@ -55,6 +55,13 @@ class Source(Protocol):
         """
         ...
 
+    def measure_kbps(self) -> float | None:
+        """The bitrate of the video alone in kbit/s, over its first half minute.
+
+        None where it cannot be told: bare samples have none, and a pipe can be read only once.
+        """
+        ...
+
 
 def open_source(
     path: str | os.PathLike[str],
