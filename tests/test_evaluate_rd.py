@@ -216,7 +216,7 @@ def clip(tmp_path_factory) -> Path:
 
 def command(clip: Path, workdir: Path, *more: str) -> list[str]:
     ladders = ["--input-kbps", "30,120", "--reference-kbps", "60,900"]
-    options = ["--metrics", "psnr,ssim", "--frame-step", "3", "--jobs", "2"]
+    options = ["--models", MODEL, "--metrics", "psnr,ssim", "--frame-step", "3", "--jobs", "2"]
     return ["rd", "--clips", str(clip), *ladders, *options, "--workdir", str(workdir), *more]
 
 

@@ -122,7 +122,7 @@ def test_checkpoints_carry_config_and_revision(uninterrupted):
 def test_each_phase_compiles_once(tmp_path, system, phases, frozen):
     traces = []
 
-    def perceptual(frozen, x, y, key):
+    def perceptual(features, x, y):
         traces.append(x.shape)
         return jax.numpy.mean((x - y) ** 2)
 
@@ -144,7 +144,7 @@ def test_a_finished_run_does_nothing_more(tmp_path, system, phases, frozen, unin
 
 
 def test_a_loss_that_is_not_finite_stops_with_step_phase_and_term(tmp_path, phases, frozen):
-    def blows_up(frozen, x, y, key):
+    def blows_up(features, x, y):
         return jax.numpy.mean((x - y) ** 2) / 0.0
 
     system = make_small_system(phases, perceptual=blows_up)
