@@ -116,6 +116,14 @@ def test_every_stretch_of_an_epoch_shows_all_shards(tmp_path: Path) -> None:
         assert len(shown) >= shards - 5
 
 
+def test_more_shards_than_may_be_open_are_read_in_turn(
+    records: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(input_pipeline, "_OPEN_SHARDS", 2)  # of 5
+    (batch,) = take(records, 1, batch_size=COUNT)
+    assert sorted(batch["lr"][:, 0, 0, 0, 0].tolist()) == list(range(COUNT))
+
+
 def test_the_seed_changes_order_and_augmentation(records: Path) -> None:
     assert order(take(records, 4)) != order(take(records, 4, seed=8))
     whole = {"batch_size": COUNT, "shuffle_buffer": 1}

@@ -21,6 +21,7 @@ from supervegan_jax.data.records import FRAMES, load_tensorflow, read_preparatio
 # The second word of every random seed: one stream for the order, one for the augmentation.
 _ORDER, _AUGMENTATION = 0, 1
 _BATCHES_AHEAD = 2
+_OPEN_SHARDS = 512  # at most; systems allow a process 1,024 files
 
 
 def record_batches(
@@ -142,25 +143,36 @@ def _fold_in(seed: int, stream: int, index: tf.Tensor) -> tf.Tensor:
     return tf.random.fold_in(tf.constant([seed, stream], tf.int64), index)
 
 
+def _mixed(files: list[str], lengths: list[int], order: tf.Tensor) -> tf.data.Dataset:
+    """The records of all files, drawn in proportion to their lengths.
+
+    A shard holds one clip. So all of them last the epoch, and no stretch of it shows some only.
+    """
+    shard_of_each = np.repeat(np.arange(len(files), dtype=np.int64), lengths)
+    return tf.data.Dataset.choose_from_datasets(
+        [tf.data.TFRecordDataset(file) for file in files],
+        tf.data.Dataset.from_tensor_slices(
+            tf.random.experimental.stateless_shuffle(shard_of_each, order)
+        ),
+        stop_on_empty_dataset=False,
+    )
+
+
 def _positioned_records(
     split: Any, *, seed: int, first_record: int, shuffle_buffer: int
 ) -> tf.data.Dataset:
     """(position in the stream, serialized record) from `first_record` on, for ever."""
     count = split.num_examples
     files = [str(path) for path in split.filepaths]
-    # A shard holds one clip. Drawn in proportion to their lengths, all of them last the epoch, and
-    # no stretch of it shows some clips only.
-    shard_of_each = np.repeat(np.arange(len(files), dtype=np.int64), split.shard_lengths)
+    groups = -(-len(files) // _OPEN_SHARDS)
     first_epoch, within = divmod(first_record, count)
 
     def epoch_records(epoch: tf.Tensor) -> tf.data.Dataset:
         order = _fold_in(seed, _ORDER, epoch)
-        choice = tf.random.experimental.stateless_shuffle(shard_of_each, order)
-        records = tf.data.Dataset.choose_from_datasets(
-            [tf.data.TFRecordDataset(file) for file in files],
-            tf.data.Dataset.from_tensor_slices(choice),
-            stop_on_empty_dataset=False,
-        )
+        records = _mixed(files[::groups], split.shard_lengths[::groups], order)
+        for i in range(1, groups):
+            part = _mixed(files[i::groups], split.shard_lengths[i::groups], order)
+            records = records.concatenate(part)
         # A shard cut at a record's border reads without error; this notices.
         records = records.apply(tf.data.experimental.assert_cardinality(count))
         shuffle_seed = tf.random.stateless_uniform([], order, None, None, dtype=tf.int64)
