@@ -1,61 +1,96 @@
-"""Writes a trained network as a model folder: python -m supervegan_jax.export WORKDIR DIRECTORY.
+"""Writes a network as files: python -m supervegan_jax.export MODEL DIRECTORY [--format ..].
 
-The folder holds `model.safetensors` and `card.json`; `supervegan_jax.enhance --model` reads it.
+`model.safetensors` with `card.json`, and for other programs `model.stablehlo` and `model.onnx`,
+each with its card; `supervegan_jax.enhance --model` runs the folder and each of the files.
 """
 
 import argparse
+import dataclasses
 from pathlib import Path
 
 from supervegan_jax.command_line import Parser, run
+from supervegan_jax.exported.files import FORMATS, write_export
+from supervegan_jax.weights.interpolation import interpolate
+from supervegan_jax.weights.load import load_model, load_workdir
+from supervegan_jax.weights.model_file import CARD_FILE, LoadedModel, save_model
+
+_FOLDER = "safetensors"
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     """Reads the command line."""
-    parser = Parser(prog="supervegan_jax.export", description="Exports a trained network.")
-    parser.add_argument("workdir", type=Path, help="a training run's folder")
-    parser.add_argument("directory", type=Path, help="the folder to make")
-    parser.add_argument(
-        "--dtype", default="float16", help="the numbers' type: float16, bfloat16 or float32"
+    parser = Parser(prog="supervegan_jax.export", description="Exports a network.")
+    add = parser.add_argument
+    add("model", metavar="MODEL", help="a training run's folder, or what enhance --model takes")
+    add("directory", type=Path, help="the folder to make")
+    add(
+        "--format",
+        nargs="+",
+        default=[_FOLDER],
+        choices=(_FOLDER, *FORMATS),
+        help="safetensors: parameters and card; stablehlo: jax.export's, for CPU, CUDA and TPU; "
+        "onnx: needs the extra onnx (default: safetensors)",
     )
-    parser.add_argument("--step", type=int, help="the checkpoint; the newest by default")
-    parser.add_argument(
+    add(
+        "--dtype",
+        default="float16",
+        help="the numbers of the safetensors file: float16, bfloat16 or float32; the other "
+        "formats are float32 (default: float16)",
+    )
+    add("--stage", default="b", choices=("a", "b"), help="of stablehlo and onnx (default: b)")
+    add("--step", type=int, help="the run's checkpoint; the newest by default")
+    add(
         "--interpolate-from",
         metavar="MODEL",
-        help="write the network between this one and the workdir's instead",
+        help="write the network between this one and the first instead",
     )
-    parser.add_argument(
-        "--alpha", type=float, help="the workdir's share in it, 0 to 1; needed with the former"
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace an existing model")
+    add("--alpha", type=float, help="the first one's share in it, 0 to 1; needed with the former")
+    add("--overwrite", action="store_true", help="replace existing files")
     return parser.parse_args(arguments)
 
 
-def main(arguments: list[str] | None = None) -> int | None:
-    """Exports; returns an exit code."""
-    options = parse(arguments)
-    from supervegan_jax.weights.interpolation import interpolate
-    from supervegan_jax.weights.load import load_model, load_workdir
-    from supervegan_jax.weights.model_file import CARD_FILE, save_model
-
-    if not (options.workdir / "config.json").is_file():
-        raise ValueError(f"{options.workdir} is no training run: it has no config.json")
-    if (options.directory / CARD_FILE).exists() and not options.overwrite:
-        raise ValueError(f"{options.directory} holds a model already; --overwrite replaces it")
-    if (options.interpolate_from is None) != (options.alpha is None):
-        raise ValueError("--interpolate-from and --alpha are needed together")
-    model = load_workdir(options.workdir, options.step)
+def _load(options: argparse.Namespace) -> LoadedModel:
+    path = Path(options.model)
+    if (path / "config.json").is_file():
+        model = load_workdir(path, options.step)
+    elif options.step is not None:
+        raise ValueError(f"--step {options.step}: {path} is no training run")
+    else:
+        model = load_model(options.model)
+    if model.exported is not None:
+        raise ValueError(f"{path} is exported already; give the network it was made of")
     card, params = {**model.card, "name": options.directory.resolve().name}, model.params
     if options.interpolate_from is not None:
         first = load_model(options.interpolate_from)
         params = interpolate(first, model, options.alpha)
         card["interpolation"] = {"first": first.card["name"], "alpha": options.alpha}
-    fields = card.pop("generator")
-    written = save_model(options.directory, fields, params, card, options.dtype)
-    size = (options.directory / "model.safetensors").stat().st_size
-    print(
-        f"{options.directory}: {written['parameters']} parameters of step {written['step']} "
-        f"in {size / 1e6:.2f} MB, {options.dtype}"
-    )
+    return dataclasses.replace(model, params=params, card=card)
+
+
+def main(arguments: list[str] | None = None) -> int | None:
+    """Exports; returns an exit code."""
+    options = parse(arguments)
+    directory: Path = options.directory
+    if (options.interpolate_from is None) != (options.alpha is None):
+        raise ValueError("--interpolate-from and --alpha are needed together")
+    for name in options.format:
+        file = CARD_FILE if name == _FOLDER else f"model{FORMATS[name].suffix}"
+        if (directory / file).exists() and not options.overwrite:
+            raise ValueError(f"{directory} holds a model already; --overwrite replaces it")
+    model = _load(options)
+    if _FOLDER in options.format:
+        card = {name: value for name, value in model.card.items() if name != "generator"}
+        fields = model.card["generator"]
+        written = save_model(directory, fields, model.params, card, options.dtype)
+        size = (directory / "model.safetensors").stat().st_size
+        print(
+            f"{directory}: {written['parameters']} parameters of step {written.get('step')} "
+            f"in {size / 1e6:.2f} MB, {options.dtype}"
+        )
+    for name in sorted(set(options.format) & set(FORMATS)):
+        path, largest = write_export(directory, model, name, options.stage)
+        size = path.stat().st_size
+        print(f"{path}: {size / 1e6:.2f} MB, differs by {largest:.1e} at most from apply")
     return None
 
 

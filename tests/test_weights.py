@@ -102,7 +102,7 @@ def test_a_training_workdir_gives_its_averaged_parameters(tmp_path, params):
         export.main([str(workdir), str(tmp_path / "out")])
     export.main([str(workdir), str(tmp_path / "out"), "--overwrite"])
     assert load_model(str(tmp_path / "out")).card["dtype"] == "float16"
-    with pytest.raises(ValueError, match="is no training run"):
+    with pytest.raises(ValueError, match=r"folder with neither card\.json nor config\.json"):
         export.main([str(tmp_path), str(tmp_path / "out2")])
 
     zeros = jax.tree.map(jnp.zeros_like, params)
@@ -145,9 +145,9 @@ def test_wrong_models_are_named(tmp_path, params):
     (tmp_path / "folder").mkdir()
     with pytest.raises(ValueError, match=r"folder with neither card\.json nor config\.json"):
         load_model(str(tmp_path / "folder"))
-    (tmp_path / "model.onnx").write_text("")
-    with pytest.raises(ValueError, match=r"is a file, but not a \.safetensors one"):
-        load_model(str(tmp_path / "model.onnx"))
+    (tmp_path / "model.txt").write_text("")
+    with pytest.raises(ValueError, match=r"but not a \.safetensors, \.stablehlo, \.onnx one"):
+        load_model(str(tmp_path / "model.txt"))
     card = tmp_path / "tiny" / "card.json"
     saved = json.loads(card.read_text())
     other = {**saved["generator"], "width": 16, "temporal_widths": [8, 16]}

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from supervegan_jax.enhancement.choice import choose
 from supervegan_jax.enhancement.compare import compared_format, compose
-from supervegan_jax.enhancement.options import DTYPES, RunOptions, context_start, resolve
+from supervegan_jax.enhancement.options import DTYPES, RunOptions, context_start, for_model, resolve
 from supervegan_jax.enhancement.program import plan
 from supervegan_jax.enhancement.runner import RunStats, enhance_frames
 from supervegan_jax.enhancement.tiling import Tiling, estimate_memory
@@ -102,7 +102,9 @@ def _identity(job: Job, prepared: _Prepared) -> dict[str, Any]:
 
 
 def _prepare(job: Job) -> _Prepared:
-    options = resolve(dataclasses.replace(job.options, compare=job.compare is not None))
+    options = dataclasses.replace(job.options, compare=job.compare is not None)
+    if job.model is not None:
+        options = for_model(options, job.model)
     source = open_source(job.input, job.start, job.duration, job.raw)
     if source.picture.interlaced:
         raise ValueError(media.interlaced(source.name))
@@ -111,6 +113,7 @@ def _prepare(job: Job) -> _Prepared:
         fmt = source.format
         name, reason = choose(fmt.width, fmt.height, float(source.rate), source.measure_kbps())
         model, choice = load_model(name), f"{name}, {reason}"
+    options = resolve(options)
     return _Prepared(source, model, choice, options, plan(model, source.format, options))
 
 
@@ -123,7 +126,8 @@ def describe(job: Job) -> list[str]:
     source, model, choice, options, tiling = _prepare(job)
     fmt, scale = source.format, model.scale
     out = compared_format(fmt.scaled(scale), job.compare, source.picture.display_matrix)
-    parameters = sum(np.size(leaf) for leaf in jax.tree.leaves(model.params))
+    counted = sum(np.size(leaf) for leaf in jax.tree.leaves(model.params))
+    parameters = model.card.get("parameters", counted)
     devices = options.devices or ()
     frames = (options.batch_size or 1) // len(devices)
     itemsize = jnp.dtype(DTYPES[options.dtype or "float32"]).itemsize

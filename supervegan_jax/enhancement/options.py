@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 
 from supervegan_jax.models.supervegan import FRAMES
+from supervegan_jax.weights.model_file import LoadedModel
 
 DTYPES: dict[str, Any] = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 # Frames enhanced together. More share more of the temporal reduction and cost memory and latency.
@@ -83,6 +84,28 @@ def resolve(options: RunOptions) -> RunOptions:
         dtype=dtype,
         in_flight=options.in_flight or (1 if devices[0].platform == "cpu" else 2),
     )
+
+
+def for_model(options: RunOptions, model: LoadedModel) -> RunOptions:
+    """Fills in what an exported network has fixed.
+
+    Raises:
+      ValueError: the options ask for something else.
+    """
+    if model.exported is None:
+        return options
+    stage = "a" if options.strength == 0 else options.stage
+    fixed = model.exported.stage
+    if stage != fixed or (stage == "b" and options.strength != 1):
+        raise ValueError(
+            f"model {model.card['name']!r} was exported for stage {fixed} at full strength; stage "
+            f"{stage} at strength {options.strength:g} needs a model folder"
+        )
+    if options.dtype not in (None, "float32"):
+        raise ValueError(
+            f"model {model.card['name']!r} was exported to compute in float32, not {options.dtype}"
+        )
+    return dataclasses.replace(options, dtype="float32")
 
 
 def _computes_bfloat16(device: Any) -> bool:

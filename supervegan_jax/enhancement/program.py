@@ -2,6 +2,7 @@
 
 import dataclasses
 import time
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import jax
@@ -9,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from supervegan_jax.enhancement.batches import REACH, Batch
-from supervegan_jax.enhancement.options import DTYPES, RunOptions, memory_budget
+from supervegan_jax.enhancement.options import DTYPES, RunOptions, for_model, memory_budget
 from supervegan_jax.enhancement.tiling import Cut, Tiling, choose_tile, margin, plan_tiles
 from supervegan_jax.ops.color import planes_to_rgb, rgb_to_planes
 from supervegan_jax.ops.resize import upsample_bicubic
@@ -33,24 +34,65 @@ class Result(NamedTuple):
     bicubic: Planes
 
 
-def make_program(model: LoadedModel, fmt: FrameFormat, options: RunOptions, dtype: str) -> Any:
-    """The function (params, planes of n + 4 frames) -> Result of the n middle ones, jitted."""
+def compile_program(
+    model: LoadedModel,
+    fmt: FrameFormat,
+    options: RunOptions,
+    dtype: str,
+    params: Any,
+    planes: Planes,
+) -> Callable[[Any, Planes], Result]:
+    """Compiles (params, planes of n + 4 frames) -> Result of the n middle ones.
+
+    Args:
+      model: the network.
+      fmt: of the frames.
+      options: of the run, resolved.
+      dtype: of the features.
+      params: on the device that is compiled for, like `planes`: examples of what will be given.
+      planes: see `params`.
+    """
     generator = model.generator.clone(dtype=DTYPES[dtype])
     # A frame's features fit a CPU's caches, a batch's do not.
     one_by_one = (options.devices or jax.local_devices())[0].platform == "cpu"
 
-    def program(params: Any, planes: Planes) -> Result:
-        rgb = planes_to_rgb(planes, fmt)
-        y: Any = generator.apply(
+    def network(params: Any, rgb: Any) -> Any:
+        if model.exported is not None:
+            return model.exported.call(_windows(rgb))
+        return generator.apply(
             {"params": params}, rgb, options.stage, options.strength, one_by_one, method="enhance"
         )
+
+    def finish(rgb: jax.Array, y: jax.Array) -> Result:
         finite = jnp.isfinite(y).all(axis=(1, 2, 3))
         bicubic: Planes = ()
         if options.compare:
             bicubic = rgb_to_planes(upsample_bicubic(rgb[REACH:-REACH], model.scale), fmt)
         return Result(rgb_to_planes(y, fmt), finite, bicubic)
 
-    return jax.jit(program)
+    def program(params: Any, planes: Planes) -> Result:
+        rgb = planes_to_rgb(planes, fmt)
+        return finish(rgb, network(params, rgb))
+
+    if model.exported is None or model.exported.traceable:
+        return jax.jit(program).lower(params, planes).compile()
+
+    begin = jax.jit(lambda planes: planes_to_rgb(planes, fmt)).lower(planes).compile()
+    rgb = begin(planes)
+    end = jax.jit(finish).lower(rgb, network(params, np.asarray(rgb))).compile()
+
+    def on_the_host(params: Any, planes: Planes) -> Result:
+        rgb = begin(planes)
+        return end(rgb, network(params, np.asarray(rgb)))
+
+    return on_the_host
+
+
+def _windows(frames: Any) -> Any:
+    """[n + 4, h, w, c] -> [n, 5, h, w, c], of NumPy or traced arrays."""
+    count = frames.shape[0] - 2 * REACH
+    stack = np.stack if isinstance(frames, np.ndarray) else jnp.stack
+    return stack([frames[i : i + count] for i in range(2 * REACH + 1)], axis=1)
 
 
 def plan(model: LoadedModel, fmt: FrameFormat, options: RunOptions) -> Tiling:
@@ -95,6 +137,7 @@ class Engine:
 
     def __init__(self, model: LoadedModel, fmt: FrameFormat, options: RunOptions):
         """Plans the tiles and places the weights; `options` are resolved."""
+        options = for_model(options, model)
         self._model, self._fmt, self._options = model, fmt, options
         self._devices = options.devices or ()
         self._frames = (options.batch_size or 1) // len(self._devices)
@@ -168,8 +211,10 @@ class Engine:
         key = dtype, index
         if key not in self._compiled:
             start = time.monotonic()
-            program = make_program(self._model, self._fmt_of_a_tile(), self._options, dtype)
-            self._compiled[key] = program.lower(self._params[index], inputs).compile()
+            fmt = self._fmt_of_a_tile()
+            self._compiled[key] = compile_program(
+                self._model, fmt, self._options, dtype, self._params[index], inputs
+            )
             self.compile_seconds += time.monotonic() - start
         return self._compiled[key](self._params[index], inputs)
 

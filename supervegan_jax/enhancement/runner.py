@@ -13,7 +13,7 @@ import jax
 import numpy as np
 
 from supervegan_jax.enhancement.batches import Batch, gather
-from supervegan_jax.enhancement.options import RunOptions, resolve
+from supervegan_jax.enhancement.options import RunOptions, for_model, resolve
 from supervegan_jax.enhancement.program import Engine, Planes
 from supervegan_jax.video_input.frames import FrameFormat, VideoFrame
 from supervegan_jax.weights.model_file import LoadedModel
@@ -184,7 +184,7 @@ def enhance_frames(
         values that are not finite.
       Exception: what `frames` raised, after every frame it gave has been handed out.
     """
-    options = resolve(options)
+    options = resolve(for_model(options, model))
     engine = Engine(model, fmt, options)
     stats = stats if stats is not None else RunStats()
     stats.tiles = engine.tiling.count

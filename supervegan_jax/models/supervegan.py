@@ -140,7 +140,7 @@ class StageB(nn.Module):
         up = depth_to_space(up, self.grid)
         _, h, w, _ = up.shape
         # Halving and doubling an odd side would give a side one larger.
-        up = jnp.pad(up, ((0, 0), (0, h % 2), (0, w % 2), (0, 0)), mode="edge")
+        up = pad_to_even(up)
         skip = ResidualBlocks(self.outer_blocks, name="encoder_blocks", **kwargs)(up)
 
         low = lrelu(Conv(self.inner_width, stride=2, name="down", **kwargs)(skip))
@@ -253,7 +253,7 @@ class SuperVegan(nn.Module):
             raise ValueError(f"stage {stage!r}; 'a' and 'b' are accepted")
         _, _, h, w, _ = x.shape
         if self.scale == 2:  # the strided stem needs even sides
-            x = jnp.pad(x, ((0, 0), (0, 0), (0, h % 2), (0, w % 2), (0, 0)), mode="edge")
+            x = pad_to_even(x)
         y_a, features = self.stage_a(x)
         half = self.scale // 2
         outputs = {"stage_a": y_a[:, : half * h, : half * w]}
@@ -290,7 +290,7 @@ class SuperVegan(nn.Module):
             raise ValueError(f"stage {stage!r}; 'a' and 'b' are accepted")
         _, h, w, _ = frames.shape
         if self.scale == 2:
-            frames = jnp.pad(frames, ((0, 0), (0, h % 2), (0, w % 2), (0, 0)), mode="edge")
+            frames = pad_to_even(frames)
         y_a, features = self.stage_a(frames, consecutive=True, one_by_one=one_by_one)
 
         def detail(y_a: jax.Array, features: jax.Array) -> jax.Array:
@@ -309,6 +309,15 @@ def map_frames(function: Callable[..., T], arrays: tuple[jax.Array, ...]) -> T:
     """
     frames = [function(*(x[i : i + 1] for x in arrays)) for i in range(arrays[0].shape[0])]
     return jax.tree.map(lambda *parts: jnp.concatenate(parts), *frames)
+
+
+def pad_to_even(x: jax.Array) -> jax.Array:
+    """Repeats the last row and column of [..., h, w, c] where h or w is odd."""
+    h, w = x.shape[-3:-1]
+    # For a symbolic h, 2 * ceil(h / 2) halves again to a whole number; h + h % 2 does not.
+    rows, columns = (h + 1) // 2 * 2 - h, (w + 1) // 2 * 2 - w
+    widths = [(0, 0)] * (x.ndim - 3) + [(0, rows), (0, columns), (0, 0)]
+    return jnp.pad(x, widths, mode="edge")
 
 
 def blend_stages(y_a: jax.Array, y_b: jax.Array, alpha: jax.Array | float) -> jax.Array:

@@ -16,6 +16,7 @@ from supervegan_jax.weights.model_file import (
 )
 
 SHIPPED = Path(__file__).parent
+EXPORTED_SUFFIXES = (".stablehlo", ".onnx")
 
 
 def list_models(directory: Path = SHIPPED) -> dict[str, dict[str, Any]]:
@@ -29,8 +30,9 @@ def load_model(name: str, dtype: str | None = None, *, shipped: Path = SHIPPED) 
 
     Args:
       name: a shipped name; the path of a training workdir (its newest checkpoint's averaged
-        parameters), of a folder made by `save_model`, or of a .safetensors file with its card
-        beside it (`X.json`, or `card.json`).
+        parameters), of a folder made by `save_model`, of a .safetensors file with its card
+        beside it (`X.json`, or `card.json`), or of a .onnx or .stablehlo file with its card
+        (`X.onnx.json`).
       dtype: "float32" or "bfloat16" to compute in; None leaves float32, which `enhance_frames`
         replaces with the device's best.
       shipped: the folder of the shipped models.
@@ -45,6 +47,8 @@ def load_model(name: str, dtype: str | None = None, *, shipped: Path = SHIPPED) 
 
     if dtype not in DTYPES:
         raise ValueError(f"dtype {dtype!r}; accepted are {', '.join(DTYPES)}")
+    if model.exported is not None and dtype != "float32":
+        raise ValueError(f"model {name!r} computes in float32, as it was exported; not {dtype}")
     return dataclasses.replace(model, generator=model.generator.clone(dtype=DTYPES[dtype]))
 
 
@@ -60,15 +64,32 @@ def _find(name: str, shipped: Path) -> LoadedModel:
     if path.suffix == ".safetensors" and path.is_file():
         own = path.with_suffix(".json")
         return read_model(path, own if own.is_file() else path.with_name(CARD_FILE))
+    if path.suffix in EXPORTED_SUFFIXES and path.is_file():
+        from supervegan_jax.exported.files import read_export
+
+        return read_export(path)
     if path.is_dir():
         raise ValueError(f"model {name!r} is a folder with neither {CARD_FILE} nor config.json")
     if path.is_file():
-        raise ValueError(f"model {name!r} is a file, but not a .safetensors one")
+        raise ValueError(
+            f"model {name!r} is a file, but not a .safetensors, {', '.join(EXPORTED_SUFFIXES)} one"
+        )
     shipped_names = f"shipped are {', '.join(known)}" if known else "none is shipped"
     raise ValueError(
-        f"no model {name!r}: {shipped_names}; a training workdir or a .safetensors file with its "
-        "card is accepted too"
+        f"no model {name!r}: {shipped_names}; a training workdir, an exported folder or "
+        "file with its card is accepted too"
     )
+
+
+def _scores(workdir: Path, step: int | None) -> dict[str, Any]:
+    """What `summary.json` says of the newest checkpoint of a finished run."""
+    path = workdir / "summary.json"
+    if step is not None or not path.is_file():
+        return {}
+    summary = json.loads(path.read_text(encoding="utf-8"))
+    what = "means over the held-out frames when the run ended, of input at so many kbit/s"
+    kept = {"what": what, "input_kbps": summary["input_kbps"], "rows": summary["rows"]}
+    return {"scores": kept}
 
 
 def load_workdir(workdir: Path, step: int | None = None) -> LoadedModel:
@@ -98,7 +119,9 @@ def load_workdir(workdir: Path, step: int | None = None) -> LoadedModel:
     card = {
         "name": workdir.resolve().name,
         "generator": fields,
+        "colour": "RGB in [0, 1]; Y'CbCr is converted by the matrix its stream is tagged with",
         "step": found,
+        "training": {"config": metadata["config"], **_scores(workdir, step)},
         "git_revision": metadata.get("git_revision", ""),
     }
     return LoadedModel(generator, params, int(fields["scale"]), card)

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -28,23 +29,45 @@ _VERSION = 1
 
 
 @dataclasses.dataclass(frozen=True)
+class ExportedNetwork:
+    """A network that a file holds as a program: [b, 5, h, w, 3] -> [b, scale h, scale w, 3].
+
+    Attributes:
+      call: computes it, in float32.
+      traceable: whether `call` may be part of a compiled program; if not it takes and gives NumPy
+        arrays.
+      stage: "a" or "b", which it was written for.
+      sha256: of the file.
+    """
+
+    call: Callable[[Any], Any]
+    traceable: bool
+    stage: str
+    sha256: str
+
+
+@dataclasses.dataclass(frozen=True)
 class LoadedModel:
     """A network ready to enhance.
 
     Attributes:
       generator: its structure; computes in float32 unless cloned with another dtype.
-      params: float32 NumPy arrays, by group ("stage_a", "stage_b").
+      params: float32 NumPy arrays, by group ("stage_a", "stage_b"); {} if it was exported.
       scale: how much wider and higher its output is.
       card: what is known of it; "name" is always there.
+      exported: what computes it instead of the generator, which then only tells its structure.
     """
 
     generator: nn.Module
     params: dict[str, Any]
     scale: int
     card: dict[str, Any]
+    exported: ExportedNetwork | None = None
 
     def digest(self) -> str:
-        """SHA-256 of the parameters, names included, in hexadecimal."""
+        """SHA-256 of the parameters, names included, or of the exported file; in hexadecimal."""
+        if self.exported is not None:
+            return self.exported.sha256
         digest = hashlib.sha256()
         for path, leaf in jax.tree_util.tree_flatten_with_path(self.params)[0]:
             digest.update(jax.tree_util.keystr(path).encode())
@@ -77,7 +100,8 @@ def _flatten(params: Any) -> dict[str, jax.Array]:
     return {jax.tree_util.keystr(p, simple=True, separator="/"): leaf for p, leaf in leaves}
 
 
-def _write(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes) -> None:
+    """Writes beside and renames, so that a file is whole or not there."""
     beside = path.with_name(path.name + ".tmp")
     try:
         beside.write_bytes(content)
@@ -133,8 +157,8 @@ def save_model(
         "largest_rounding": change,
         "sha256": hashlib.sha256(content).hexdigest(),
     }
-    _write(directory / MODEL_FILE, content)
-    _write(directory / CARD_FILE, (json.dumps(card, indent=2) + "\n").encode())
+    write_file(directory / MODEL_FILE, content)
+    write_file(directory / CARD_FILE, (json.dumps(card, indent=2) + "\n").encode())
     return card
 
 

@@ -1,0 +1,35 @@
+"""StableHLO through `jax.export`: one file for CPU, CUDA and TPU, sizes left open."""
+
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+from jax import export
+
+from supervegan_jax.exported.network import network_function
+from supervegan_jax.models.supervegan import FRAMES
+from supervegan_jax.weights.model_file import LoadedModel
+
+PLATFORMS = ("cpu", "cuda", "tpu")
+
+
+def write_stablehlo(model: LoadedModel, stage: str) -> bytes:
+    """The network as `jax.export` serializes it, its parameters inside."""
+    b, h, w = export.symbolic_shape("b, h, w")
+    windows = jax.ShapeDtypeStruct((b, FRAMES, h, w, 3), jnp.float32)
+    params = jax.tree.map(jnp.asarray, model.params)
+    function = jax.jit(network_function(model.generator, params, stage))
+    return bytes(export.export(function, platforms=PLATFORMS)(windows).serialize())
+
+
+def read_stablehlo(content: bytes) -> Callable[[Any], Any]:
+    """The network of a file's content.
+
+    Raises:
+      ValueError: it is none.
+    """
+    try:
+        return export.deserialize(bytearray(content)).call
+    except Exception as error:  # what the reader of the format raises is not documented
+        raise ValueError(f"no StableHLO of jax.export ({error})") from error
