@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import os
 import sys
 from collections.abc import Callable
 from typing import NoReturn
@@ -23,6 +24,7 @@ def run(command: Callable[[], int | None]) -> None:
         are the user's to mend, so they are shown without a traceback; anything else is a defect
         of ours and keeps its traceback.
     """
+    keep_compiled_programs()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             # A file's name may be any bytes, which are told even where they are no text.
@@ -36,3 +38,14 @@ def run(command: Callable[[], int | None]) -> None:
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
         sys.exit(130)
+
+
+def keep_compiled_programs() -> None:
+    """Lets JAX keep what it compiles in the user's cache, so that the next start needs not again.
+
+    It goes to `JAX_COMPILATION_CACHE_DIR` if that is set; empty, nothing is kept. JAX reads the
+    variable when it is first imported.
+    """
+    home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    if os.path.isabs(home):  # a user without a home has no cache
+        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", f"{home}/supervegan_jax/xla")
