@@ -115,6 +115,7 @@ class Twin(nn.Module):
         """Takes a SUPERVEGAN of ours and its parameters."""
         super().__init__()
         self.scale, self.grid = generator.scale, generator.detail_grid
+        self.floor = generator.detail_floor / 255
         a, b = params["stage_a"], params["stage_b"]
         layers = [_Conv3d(a["stem"], True, 2)] if self.scale == 2 else []
         layers += [_Conv3d(a["input"], True)]
@@ -154,7 +155,11 @@ class Twin(nn.Module):
         low = self.inner(F.leaky_relu(self.down(skip), SLOPE))
         low = _depth_to_space(F.leaky_relu(self.inner_up(low), SLOPE), 2)
         y = self.decoder(F.leaky_relu(self.join(torch.cat([low, skip], dim=1)), SLOPE))
-        return _depth_to_space(self.residual_b(y), 4 // self.grid)
+        y = self.residual_b(y)
+        if self.floor:
+            energy = F.avg_pool2d(y.square().mean(1, keepdim=True), 3, 1, 1)
+            y = y * (energy / (energy + self.floor**2))
+        return _depth_to_space(y, 4 // self.grid)
 
 
 def forward_functions(twin: Twin, windows: np.ndarray) -> dict[str, Callable[[], Any]]:

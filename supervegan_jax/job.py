@@ -18,6 +18,7 @@ from supervegan_jax.training.parallel import Parallel
 from supervegan_jax.training.phases import Phase
 from supervegan_jax.training.state import TrainState
 from supervegan_jax.training.workdir import git_revision, write_json
+from supervegan_jax.weights.model_file import generator_from_fields
 
 
 def train(config: ConfigDict, workdir: Path) -> None:
@@ -81,8 +82,10 @@ def note_changes(config: ConfigDict, path: Path) -> None:
     now = json.loads(json.dumps(config.to_dict()))
     changes = list(_differences(before, now))
     begun = any((path.parent / "checkpoints").glob("[0-9]*"))
+    # A field that an older version did not have yet makes no difference at its default.
+    another = generator_from_fields(before["model"]) != generator_from_fields(now["model"])
     for name, (old, new) in changes:
-        if begun and name.startswith("model."):
+        if begun and another and name.startswith("model."):
             raise ValueError(
                 f"{path.parent} is of another model: its config field {name} is {old}, not {new}; "
                 "take another --workdir"

@@ -138,7 +138,7 @@ def test_what_was_not_measured_is_a_dash():
 
 
 @pytest.mark.parametrize("scale", [4, 2])
-@pytest.mark.parametrize("fields", [{}, {"detail_grid": 1, "filter_kernel": 1, "input_taps": 1}])
+@pytest.mark.parametrize("fields", [{}, {"detail_grid": 1, "input_taps": 1, "detail_floor": 9}])
 def test_the_twin_in_pytorch_computes_the_same(scale, fields):
     torch = pytest.importorskip("torch")
     from benchmarks.pytorch_twin import Twin, training_functions

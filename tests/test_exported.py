@@ -23,7 +23,7 @@ NETWORKS = {
     "4x": (4, {"trunk_blocks": 1, "outer_blocks": 1, "inner_blocks": 1}),
     "4x on the input's grid": (4, {"detail_grid": 1, "filter_kernel": 1, "input_taps": 1}),
     "2x": (2, {"filter_blocks": 1, "residual_blocks": 1, "inner_width": 12}),
-    "2x on the input's grid": (2, {"detail_grid": 1, "filter_kernel": 1, "input_taps": 1}),
+    "2x on the input's grid": (2, {"detail_grid": 1, "filter_kernel": 1, "detail_floor": 9}),
 }
 
 

@@ -166,3 +166,16 @@ def test_a_changed_field_is_told_by_its_name(tmp_path, capsys):
     note_changes(config, tmp_path / "config.json")
     said = capsys.readouterr().out
     assert said == "note: config field phases.blend.steps was 156250 and is 7\n"
+
+
+def test_a_workdir_from_before_a_field_goes_on(tmp_path, capsys):
+    config = base.get_config()
+    before = config.to_dict()
+    del before["model"]["detail_floor"]
+    write_json(tmp_path / "config.json", {"config": before})
+    (tmp_path / "checkpoints" / "10").mkdir(parents=True)
+    note_changes(config, tmp_path / "config.json")
+    assert capsys.readouterr().out == "note: config field model.detail_floor was None and is 0.0\n"
+    config.model.detail_floor = 1.0
+    with pytest.raises(ValueError, match=r"its config field model.detail_floor is None, not 1.0"):
+        note_changes(config, tmp_path / "config.json")

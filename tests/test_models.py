@@ -7,7 +7,13 @@ import pytest
 
 from supervegan_jax.models import build_generator, discriminator, init_variables
 from supervegan_jax.models.discriminator import Discriminator, FeatureDiscriminator, _pooling_matrix
-from supervegan_jax.models.supervegan import VARIANTS, SuperVegan, blend_stages, uniform_widths
+from supervegan_jax.models.supervegan import (
+    VARIANTS,
+    SuperVegan,
+    blend_stages,
+    shrink_faint,
+    uniform_widths,
+)
 from supervegan_jax.ops.resize import upsample_bicubic
 from supervegan_jax.ops.temporal import conv3d
 
@@ -220,6 +226,32 @@ def test_features_are_judged_where_they_are():
         module.init(jax.random.key(0), shown | {"relu2_2": coarse[:, :1]})
 
 
+def test_faint_detail_is_shrunk_by_hand():
+    y = np.random.default_rng(0).normal(size=(2, 6, 7, 12)) * np.linspace(0.1, 3, 7)[:, None]
+    squares = np.pad(np.mean(y**2, axis=-1), ((0, 0), (1, 1), (1, 1)))
+    around = sum(squares[:, i : i + 6, j : j + 7] for i in range(3) for j in range(3)) / 9
+    expected = y * (around / (around + 0.25))[..., None]
+    np.testing.assert_allclose(shrink_faint(jnp.asarray(y, "f4"), 0.5), expected, atol=1e-5)
+    inside = shrink_faint(jnp.full((1, 5, 5, 3), 0.5), 0.5)[0, 1:-1, 1:-1]
+    np.testing.assert_allclose(inside, 0.25, rtol=1e-6)  # as strong as the floor: half stays
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_the_floor_is_of_stage_b_alone_in_codes(scale):
+    fields = {**SMALL, "scale": scale, "detail_grid": 1}
+    x = jax.random.uniform(jax.random.key(0), (1, 5, 16, 16, 3))
+    variables = init_variables(SuperVegan(**fields), jax.random.key(1), x)
+    plain = SuperVegan(**fields).apply(variables, x)
+    floored = SuperVegan(**fields, detail_floor=2.0).apply(variables, x)
+    np.testing.assert_array_equal(plain["stage_a"], floored["stage_a"])
+    base = upsample_bicubic(plain["stage_a"])
+    cells = (plain["stage_b"] - base).reshape(1, 16 * scale // 4, 4, 16 * scale // 4, 4, 3)
+    cells = cells.transpose(0, 1, 3, 2, 4, 5).reshape(1, 16 * scale // 4, -1, 48)
+    shrunk = np.asarray(shrink_faint(cells, 2 / 255)).reshape(1, 4 * scale, 4 * scale, 4, 4, 3)
+    shrunk = shrunk.transpose(0, 1, 3, 2, 4, 5).reshape(base.shape)
+    np.testing.assert_allclose(floored["stage_b"] - base, shrunk, atol=1e-6)
+
+
 def test_wrong_models_and_inputs_are_refused():
     with pytest.raises(ValueError, match="unknown model 'vegan'; known are supervegan"):
         build_generator("vegan")
@@ -231,6 +263,8 @@ def test_wrong_models_and_inputs_are_refused():
     for field in ("input_taps", "filter_kernel", "detail_grid"):
         with pytest.raises(ValueError, match=f"{field} is 5"):
             SuperVegan(**SMALL | {field: 5}).init(jax.random.key(0), x)
+    with pytest.raises(ValueError, match="detail_floor is -1; 0 to 255 codes"):
+        SuperVegan(**SMALL, detail_floor=-1).init(jax.random.key(0), x)
     with pytest.raises(ValueError, match="the two must be equal"):
         SuperVegan(**SMALL | {"width": 12}).init(jax.random.key(0), x)
     with pytest.raises(ValueError, match=r"\[b, 5, h, w, 3\] is needed"):

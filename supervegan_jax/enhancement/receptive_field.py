@@ -48,6 +48,8 @@ def _union(a: _Span, b: _Span) -> _Span:
 def _detail_span(model: SuperVegan, span: _Span) -> _Span:
     """Stage B: pixels of R_B -> stage A's feature grid."""
     fine = _half(span) if model.detail_grid == 2 else _half(_half(span))
+    if model.detail_floor:
+        fine = _conv(fine)
     fine = _conv(_conv(fine), 2 * model.outer_blocks)  # residual, decoder blocks
     joined = _conv(fine)
     low = _conv(_half(joined), 1 + 2 * model.inner_blocks)  # inner_up, inner blocks

@@ -113,7 +113,18 @@ def _stage_b(g: Graph, model: SuperVegan, params: Params, features: str) -> str:
     y = _lrelu(g, _conv(g, params["join"], joined))
     y = _residual_blocks(g, params.get("decoder_blocks", {}), y)
     y = _conv(g, params["residual"], _crop(g, y, size))
+    if model.detail_floor:
+        y = _shrink_faint(g, y, model.detail_floor / 255)
     return _depth_to_space(g, y, 4 // model.detail_grid)
+
+
+def _shrink_faint(g: Graph, y: str, floor: float) -> str:
+    """`models.supervegan.shrink_faint`."""
+    energy = g.node("ReduceMean", g.node("Mul", y, y), g.constant([1]), keepdims=1)
+    around = {"kernel_shape": [3, 3], "pads": [1] * 4, "count_include_pad": 1}
+    energy = g.node("AveragePool", energy, **around)
+    whole = g.node("Add", energy, g.constant(floor**2, np.float32))
+    return g.node("Mul", y, g.node("Div", energy, whole))
 
 
 def _kernel(g: Graph, kernel: Any, bias: Any) -> list[str]:

@@ -130,6 +130,7 @@ class StageB(nn.Module):
     grid: int
     outer_blocks: int
     inner_blocks: int
+    detail_floor: float
     dtype: Any
 
     @nn.compact
@@ -152,7 +153,10 @@ class StageB(nn.Module):
         y = ResidualBlocks(self.outer_blocks, name="decoder_blocks", **kwargs)(y)
         rest = 4 // self.grid
         y = Conv(rest**2 * 3, kernel_init=OUTPUT_INIT, name="residual", **kwargs)(y[:, :h, :w])
-        return depth_to_space(y.astype(jnp.float32), rest)
+        y = y.astype(jnp.float32)
+        if self.detail_floor:
+            y = shrink_faint(y, self.detail_floor / 255)
+        return depth_to_space(y, rest)
 
 
 class SuperVegan(nn.Module):
@@ -174,6 +178,9 @@ class SuperVegan(nn.Module):
       filter_kernel: side of the convolution that gives the filters: 3, or 1 for a cheaper network.
       outer_blocks: residual blocks on each side of the U-Net (B1 and B4).
       inner_blocks: residual blocks at its low resolution (B2).
+      detail_floor: 8-bit codes; detail weaker than this is taken for noise of the network and
+        shrunk, see `shrink_faint`. 0 leaves it; fresh weights have to begin with 0, since what is
+        shrunk away learns nothing.
       dtype: of the features; parameters and images stay float32.
     """
 
@@ -192,6 +199,7 @@ class SuperVegan(nn.Module):
     filter_kernel: int = 3
     outer_blocks: int = 1
     inner_blocks: int = 2
+    detail_floor: float = 0.0
     dtype: Any = jnp.float32
 
     def setup(self) -> None:
@@ -211,6 +219,8 @@ class SuperVegan(nn.Module):
                 f"temporal_widths end in {self.temporal_widths[-1]}, but the trunk's width is "
                 f"{self.width}; the two must be equal"
             )
+        if not 0 <= self.detail_floor <= 255:
+            raise ValueError(f"detail_floor is {self.detail_floor}; 0 to 255 codes are accepted")
         self.stage_a = StageA(
             self.scale,
             self.stem_width,
@@ -230,6 +240,7 @@ class SuperVegan(nn.Module):
             self.detail_grid,
             self.outer_blocks,
             self.inner_blocks,
+            self.detail_floor,
             self.dtype,
         )
 
@@ -309,6 +320,24 @@ def map_frames(function: Callable[..., T], arrays: tuple[jax.Array, ...]) -> T:
     """
     frames = [function(*(x[i : i + 1] for x in arrays)) for i in range(arrays[0].shape[0])]
     return jax.tree.map(lambda *parts: jnp.concatenate(parts), *frames)
+
+
+def shrink_faint(y: jax.Array, floor: float) -> jax.Array:
+    """y e / (e + floor^2) with e the mean square of y around a cell: Wiener's rule.
+
+    On flat areas and blurred backgrounds a network leaves patterns of less than a code, which
+    nothing hides; real texture is many times stronger and stays.
+
+    Args:
+      y: sub-pixels as channels, [b, h, w, c].
+      floor: root mean square of which half stays.
+
+    Returns:
+      The same shape; e is the mean over the channels of 3x3 cells, those outside being 0.
+    """
+    energy = jnp.mean(jnp.square(y), axis=-1, keepdims=True)
+    energy = nn.avg_pool(energy, (3, 3), padding="SAME")
+    return y * (energy / (energy + floor**2))
 
 
 def pad_to_even(x: jax.Array) -> jax.Array:
