@@ -168,7 +168,10 @@ def unusable(tmp_path_factory, clip) -> Path:
         ("in.mkv out.avi", r"the suffix must be one of \.mkv, \.mp4"),
         ("in.mkv out", "the suffix must be one of"),
         ("in.mkv out.mkv --model nowhere", "no model 'nowhere': .*shipped"),
-        ("in.mkv out.mkv --model in.mkv", "model 'in.mkv' is a file, but not a .safetensors one"),
+        (
+            "in.mkv out.mkv --model in.mkv",
+            "model 'in.mkv' is a file, but not a .safetensors, .stablehlo, .onnx one",
+        ),
         ("in.mkv out.webm --codec h264", "codec h264 does not fit into webm, which holds vp9 or"),
         ("in.mkv out.mkv --codec divx", "codec 'divx': must be one of h264, h265, vp9, av1"),
         ("heard.mkv out.webm", r"stream #1 \(audio, aac\).*does not fit into webm; mkv can hold"),
