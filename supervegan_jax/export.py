@@ -12,7 +12,12 @@ from supervegan_jax.command_line import Parser, run
 from supervegan_jax.exported.files import FORMATS, write_export
 from supervegan_jax.weights.interpolation import interpolate
 from supervegan_jax.weights.load import load_model, load_workdir
-from supervegan_jax.weights.model_file import CARD_FILE, LoadedModel, save_model
+from supervegan_jax.weights.model_file import (
+    CARD_FILE,
+    LoadedModel,
+    generator_from_fields,
+    save_model,
+)
 
 _FOLDER = "safetensors"
 
@@ -45,6 +50,12 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="write the network between this one and the first instead",
     )
     add("--alpha", type=float, help="the first one's share in it, 0 to 1; needed with the former")
+    add(
+        "--detail-floor",
+        type=float,
+        metavar="CODES",
+        help="shrink detail weaker than this, in 8-bit codes (default: the network's own)",
+    )
     add("--overwrite", action="store_true", help="replace existing files")
     return parser.parse_args(arguments)
 
@@ -64,7 +75,11 @@ def _load(options: argparse.Namespace) -> LoadedModel:
         first = load_model(options.interpolate_from)
         params = interpolate(first, model, options.alpha)
         card["interpolation"] = {"first": first.card["name"], "alpha": options.alpha}
-    return dataclasses.replace(model, params=params, card=card)
+    generator = model.generator
+    if options.detail_floor is not None:
+        card["generator"] = {**card["generator"], "detail_floor": options.detail_floor}
+        generator = generator_from_fields(card["generator"])
+    return dataclasses.replace(model, generator=generator, params=params, card=card)
 
 
 def main(arguments: list[str] | None = None) -> int | None:

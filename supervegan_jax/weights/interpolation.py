@@ -20,14 +20,15 @@ def interpolate(first: LoadedModel, second: LoadedModel, alpha: float) -> dict[s
       alpha: 0 to 1.
 
     Returns:
-      float32 parameters.
+      float32 parameters; for either's `detail_floor`.
 
     Raises:
       ValueError: alpha is outside, or the two are not the same network.
     """
     if not 0 <= alpha <= 1:
         raise ValueError(f"alpha {alpha}; 0 to 1 is accepted")
-    if first.generator != second.generator:
+    # The floor is not learnt, and may be set when training is over.
+    if first.generator.clone(detail_floor=0.0) != second.generator.clone(detail_floor=0.0):
         raise ValueError(
             f"{first.card['name']} and {second.card['name']} are not the same network: "
             f"{first.card['generator']} and {second.card['generator']}"
