@@ -13,6 +13,7 @@ from typing import Any
 
 from supervegan_jax.command_line import Parser, run
 
+_BATCH_SIZE = 8  # a divisor of that of every configuration
 _MEASURES = ("forward", "end-to-end", "training")
 
 
@@ -51,8 +52,11 @@ def main(arguments: list[str] | None = None) -> int | None:
         raise ValueError(f"--seconds {options.seconds:g}; more than 0 is accepted")
     import jax
 
+    from supervegan_jax.training.parallel import share_cores
+
     # What a cache keeps is not compiled, and its seconds are asked for.
     jax.config.update("jax_enable_compilation_cache", False)
+    share_cores(_BATCH_SIZE)  # as training does
     if options.config is not None:
         _measure_config(options)
         return None

@@ -38,8 +38,10 @@ def main() -> int | None:
 
     from supervegan_jax.job import train  # after the flags: their errors should come at once
     from supervegan_jax.training.loop import Terminated
+    from supervegan_jax.training.parallel import share_cores
     from supervegan_jax.training.workdir import locked
 
+    share_cores(_CONFIG.value.data.batch_size, _CONFIG.value.optimizer.accumulate)
     workdir = Path(_WORKDIR.value)
     with locked(workdir):
         try:

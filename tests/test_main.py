@@ -13,6 +13,7 @@ from PIL import Image
 
 from configs import base
 from supervegan_jax.job import note_changes
+from supervegan_jax.training.parallel import share_cores
 from supervegan_jax.training.workdir import locked, write_json
 
 ROOT = Path(__file__).parents[1]
@@ -179,3 +180,15 @@ def test_a_workdir_from_before_a_field_goes_on(tmp_path, capsys):
     config.model.detail_floor = 1.0
     with pytest.raises(ValueError, match=r"its config field model.detail_floor is None, not 1.0"):
         note_changes(config, tmp_path / "config.json")
+
+
+@pytest.mark.parametrize(
+    ("cores", "batch_size", "accumulate", "devices"),
+    [(2, 8, 1, 2), (3, 8, 1, 2), (2, 8, 4, 2), (2, 8, 8, 1), (16, 6, 1, 6), (4, 1, 1, 1)],
+)
+def test_cores_share_a_batch_that_they_can_split(
+    monkeypatch, cores, batch_size, accumulate, devices
+):
+    # XLA_FLAGS of these tests names the number of devices, so that nothing is changed.
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(cores)), raising=False)
+    assert share_cores(batch_size, accumulate) == devices

@@ -12,6 +12,7 @@ import optax
 from supervegan_jax.benchmarking.timing import in_turns
 from supervegan_jax.models.supervegan import FRAMES
 from supervegan_jax.ops.resize import downsample_bilinear
+from supervegan_jax.training.parallel import Parallel
 from supervegan_jax.weights.model_file import LoadedModel
 
 LARGEST_DIFFERENCE = 1e-4
@@ -95,21 +96,23 @@ def compare_training(model: LoadedModel, seconds: float) -> Comparison:
     )
     optimizer = optax.adam(1e-4)
 
-    def loss(params: Any, x: jax.Array) -> jax.Array:
-        y: Any = model.generator.apply({"params": params}, x)
-        return jnp.mean((y["stage_a"] - half) ** 2) + jnp.mean((y["stage_b"] - full) ** 2)
+    def loss(params: Any, batch: dict[str, jax.Array]) -> jax.Array:
+        y: Any = model.generator.apply({"params": params}, batch["windows"])
+        errors = (y["stage_a"] - batch["half"], y["stage_b"] - batch["full"])
+        return sum((jnp.mean(error**2) for error in errors), jnp.zeros(()))
 
     @jax.jit
-    def step(params: Any, state: Any, x: jax.Array) -> Any:
-        value, gradient = jax.value_and_grad(loss)(params, x)
+    def step(params: Any, state: Any, batch: dict[str, jax.Array]) -> Any:
+        value, gradient = jax.value_and_grad(loss)(params, batch)
         updates, state = optimizer.update(gradient, state)
         return optax.apply_updates(params, updates), state, value
 
-    params = jax.tree.map(jnp.asarray, model.params)
-    held = [params, optimizer.init(params)]
+    parallel = Parallel("jit")  # on all devices, as training is
+    held = [parallel.place_state(x) for x in (model.params, optimizer.init(model.params))]
 
     def ours() -> Any:
-        held[0], held[1], value = step(*held, jnp.asarray(windows))
+        batch = parallel.place_batch({"windows": windows, "half": half, "full": full})
+        held[0], held[1], value = step(*held, batch)
         return value
 
     return Comparison(*in_turns([ours, theirs["eager"], theirs["compiled"]], seconds))

@@ -3,6 +3,8 @@
 import io
 from pathlib import Path
 
+import jax
+
 from supervegan_jax.enhancement.job import Job, enhance_video
 from supervegan_jax.enhancement.options import RunOptions
 from supervegan_jax.video.encoder import encode_at_bitrate
@@ -33,7 +35,7 @@ def seconds_of_a_frame(model: LoadedModel, stage: str, path: Path, frames: int) 
         str(path),
         str(path.with_name("enhanced.mp4")),
         model,
-        RunOptions(stage=stage),
+        RunOptions(stage=stage, devices=(jax.local_devices()[0],)),
         EncodeOptions(),
         duration=frames * _FRAME_SECONDS,
         overwrite=True,

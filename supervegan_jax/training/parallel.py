@@ -1,5 +1,6 @@
 """Running one step on every device: pmap (the default) or jit over a mesh, with equal results."""
 
+import os
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -10,6 +11,28 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 AXIS = "batch"
 STRATEGIES = ("pmap", "jit")
+
+
+def share_cores(batch_size: int, accumulate: int = 1) -> int:
+    """Makes several devices of a CPU, so that its cores share each batch.
+
+    XLA computes the small convolutions of a training step on one core; a device a core takes a
+    step 1.3 to 1.7 times as fast (docs/performance.md). It has to be done before JAX looks for
+    devices, and is left undone where `XLA_FLAGS` names their number. GPUs and TPUs stay as they
+    are.
+
+    Args:
+      batch_size: of a step, split evenly.
+      accumulate: parts of a step, each split evenly.
+
+    Returns:
+      The CPU's devices: as many as it has cores, or the most below that split the batch.
+    """
+    cores = len(os.sched_getaffinity(0))
+    count = max(n for n in range(1, cores + 1) if n == 1 or batch_size % (n * accumulate) == 0)
+    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
+        jax.config.update("jax_num_cpu_devices", count)
+    return count
 
 
 class Parallel:
