@@ -31,7 +31,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         nargs="+",
         metavar="WxH",
         default=("1280x720", "1920x1080", "3840x2160"),
-        help="default: %(default)s",
+        help="default: 1280x720 1920x1080 3840x2160",
     )
     add("--against-pytorch", action="store_true", help="time the same layers in PyTorch, in turns")
     add("--batch-size", type=int, help="frames enhanced together; patches a step with --config")
@@ -50,16 +50,19 @@ def main(arguments: list[str] | None = None) -> int | None:
     outputs = tuple(_size(text) for text in options.output_size)
     if options.seconds <= 0:
         raise ValueError(f"--seconds {options.seconds:g}; more than 0 is accepted")
+    for path in (options.json, options.plot):
+        if path is not None and not path.parent.is_dir():
+            raise ValueError(f"{path}: there is no folder {path.parent}")
     import jax
 
     from supervegan_jax.training.parallel import share_cores
 
     # What a cache keeps is not compiled, and its seconds are asked for.
     jax.config.update("jax_enable_compilation_cache", False)
-    share_cores(_BATCH_SIZE)  # as training does
     if options.config is not None:
         _measure_config(options)
         return None
+    share_cores(_BATCH_SIZE)  # as training does
     from supervegan_jax.benchmarking import table
     from supervegan_jax.benchmarking.measure import count
     from supervegan_jax.benchmarking.networks import known_names, load_network
@@ -119,7 +122,8 @@ def _measure(
 
 def _size(text: str) -> tuple[int, int]:
     width, _, height = text.partition("x")
-    if not (width.isdecimal() and height.isdecimal() and int(width) % 8 == int(height) % 8 == 0):
+    numbers = width.isdecimal() and height.isdecimal()
+    if not numbers or int(width) % 8 or int(height) % 8 or not int(width) * int(height):
         raise ValueError(f"--output-size {text}: WxH with multiples of 8 is accepted")
     return int(height), int(width)
 
@@ -127,10 +131,12 @@ def _size(text: str) -> tuple[int, int]:
 def _measure_config(options: argparse.Namespace) -> None:
     from supervegan_jax import build
     from supervegan_jax.benchmarking import training
+    from supervegan_jax.training.parallel import share_cores
 
     config = training.load_config(options.config)
     if options.batch_size:
         config.data.batch_size = options.batch_size
+    share_cores(config.data.batch_size, config.optimizer.accumulate)
     phases = build.build_phases(config)
     print(f"{options.config}: patches of {config.data.patch_size}, batch {config.data.batch_size}")
     with tempfile.TemporaryDirectory() as folder:

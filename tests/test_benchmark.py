@@ -122,6 +122,8 @@ def test_the_command_measures(tmp_path, capsys):
         (["--seconds", "0"], "--seconds 0; more than 0"),
         (["--output-size", "1280"], "--output-size 1280: WxH with multiples of 8"),
         (["--output-size", "1284x720"], "--output-size 1284x720"),
+        (["--output-size", "0x720"], "--output-size 0x720"),
+        (["--json", "no/such/folder.json"], "no/such/folder.json: there is no folder no/such"),
         (["--models", "nothing"], "no model 'nothing'"),
         (["--config", "configs/nothing.py"], "no config file 'configs/nothing.py'"),
     ],

@@ -24,7 +24,7 @@ from supervegan_jax.enhancement.options import memory_budget
 from supervegan_jax.weights.model_file import LoadedModel
 
 OUTPUT = (OUTPUT_HEIGHT, OUTPUT_WIDTH)
-# Above it a frame takes a CPU seconds and a batch of patches its memory: both are taken singly.
+# Above it a frame takes a CPU seconds, and a batch of patches its memory: one is taken of each.
 _HEAVY_MACS = 50e9
 _PHASES = {"a": "stage_a", "b": "full"}
 
@@ -151,7 +151,7 @@ def _whole(
     if "training" in plan.measures and config_path is not None:
         config = load_config(config_path)
         if record["macs"] > _HEAVY_MACS and jax.local_devices()[0].platform == "cpu":
-            config.data.batch_size = 1
+            config.data.batch_size = len(jax.local_devices())
         phases = build.build_phases(config)
         phase = next(phase for phase in phases if phase.name == _PHASES[stage])
         measured["training_patches_per_second"] = time_step(config, phases, phase, plan.seconds)
