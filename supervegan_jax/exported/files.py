@@ -16,6 +16,7 @@ from supervegan_jax.weights.model_file import (
     LoadedModel,
     generator_from_fields,
     read_card,
+    read_checked,
     write_file,
 )
 
@@ -108,14 +109,11 @@ def read_export(path: Path) -> LoadedModel:
     """
     form = next(form for form in FORMATS.values() if form.suffix == path.suffix)
     card = read_card(card_path(path))
-    content = path.read_bytes()
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != card["sha256"]:
-        raise ValueError(f"{path}: SHA-256 is {digest}, its card says {card['sha256']}")
+    content = read_checked(path, card)
     try:
         call = form.read(content)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    network = ExportedNetwork(call, form.traceable, card["stage"], digest)
+    network = ExportedNetwork(call, form.traceable, card["stage"], card["sha256"])
     generator = generator_from_fields(card["generator"])
     return LoadedModel(generator, {}, int(card["generator"]["scale"]), card, network)

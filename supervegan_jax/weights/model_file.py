@@ -182,6 +182,22 @@ def read_card(path: Path) -> dict[str, Any]:
     return dict(card)
 
 
+def read_checked(path: Path, card: dict[str, Any]) -> bytes:
+    """A file's content.
+
+    Raises:
+      ValueError: it is missing, or not what its card was written for.
+    """
+    try:
+        content = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ValueError(f"{path} is missing") from error
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != card["sha256"]:
+        raise ValueError(f"{path}: SHA-256 is {digest}, its card says {card['sha256']}")
+    return content
+
+
 def read_model(model_file: Path, card_file: Path) -> LoadedModel:
     """Reads a network, checked against its card.
 
@@ -189,13 +205,7 @@ def read_model(model_file: Path, card_file: Path) -> LoadedModel:
       ValueError: a file is missing or damaged, or they do not belong together.
     """
     card = read_card(card_file)
-    try:
-        content = model_file.read_bytes()
-    except FileNotFoundError as error:
-        raise ValueError(f"{model_file} is missing") from error
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != card["sha256"]:
-        raise ValueError(f"{model_file}: SHA-256 is {digest}, its card says {card['sha256']}")
+    content = read_checked(model_file, card)
     try:
         tensors = {
             name: np.frombuffer(value["data"], _FILE_DTYPES[value["dtype"]]).reshape(value["shape"])
