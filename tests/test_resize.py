@@ -43,6 +43,18 @@ def test_upsample_bicubic_equals_loops(scale):
     np.testing.assert_allclose(y[0], numpy_bicubic(x, scale), atol=1e-6)
 
 
+@pytest.mark.parametrize("scale", [2, 3, 4])
+@pytest.mark.parametrize("size", [(1, 2), (3, 4)])
+def test_gradient_of_upsample_bicubic_is_its_transpose(scale, size):
+    # A linear map's columns, taken from the loops above, one pixel at a time.
+    pixels = np.eye(size[0] * size[1], dtype=np.float32).reshape(-1, *size, 1)
+    columns = np.stack([numpy_bicubic(pixel, scale).ravel() for pixel in pixels])
+    wanted = np.random.default_rng(2).random((1, scale * size[0], scale * size[1], 1), np.float32)
+    x = jnp.ones((1, *size, 1))
+    found = jax.grad(lambda x: jnp.sum(upsample_bicubic(x, scale) * wanted))(x)
+    np.testing.assert_allclose(found.ravel(), columns @ wanted.ravel(), atol=2e-5)
+
+
 @pytest.mark.parametrize("scale", [2, 4])
 def test_upsample_bicubic_equals_jax_away_from_the_border(scale):
     x = jnp.asarray(np.random.default_rng(1).random((1, 12, 14, 2), np.float32))

@@ -8,7 +8,11 @@ import numpy as np
 import pytest
 from enhancement_samples import small_model
 
-from supervegan_jax.ops.dynamic_filter import apply_dynamic_filters, apply_filter_logits
+from supervegan_jax.ops.dynamic_filter import (
+    apply_dynamic_filters,
+    apply_filter_logits,
+    apply_softmax_filters,
+)
 from supervegan_jax.ops.shared_windows import consecutive_windows, conv3d_windows
 from supervegan_jax.ops.temporal import conv3d
 
@@ -43,6 +47,20 @@ def test_filters_without_patches_equal_those_with(r):
     logits = jnp.asarray(9 * rng.normal(size=(2, 6, 7, r * r, 25)).astype(np.float32))
     expected = apply_dynamic_filters(x, jax.nn.softmax(logits, axis=-1))
     np.testing.assert_allclose(apply_filter_logits(x, logits), expected, atol=1e-6)
+    np.testing.assert_allclose(apply_softmax_filters(x, logits), expected, atol=1e-6)
+
+
+def test_gradient_of_softmax_filters():
+    rng = np.random.default_rng(3)
+    x = jnp.asarray(rng.uniform(size=(1, 5, 6, 3)).astype(np.float32))
+    logits = jnp.asarray(3 * rng.normal(size=(1, 5, 6, 4, 25)).astype(np.float32))
+    weights = jnp.asarray(rng.normal(size=(1, 10, 12, 3)).astype(np.float32))
+
+    def through_softmax(logits):
+        return jnp.sum(weights * apply_dynamic_filters(x, jax.nn.softmax(logits, axis=-1)))
+
+    found = jax.grad(lambda logits: jnp.sum(weights * apply_softmax_filters(x, logits)))(logits)
+    np.testing.assert_allclose(found, jax.grad(through_softmax)(logits), atol=1e-6)
 
 
 @pytest.mark.parametrize(("scale", "size"), [(4, (9, 12)), (2, (11, 14))])

@@ -11,8 +11,8 @@ from flax import linen as nn
 from supervegan_jax.models.layers import OUTPUT_INIT, Conv, Conv3D, ResidualBlocks, lrelu
 from supervegan_jax.ops.dynamic_filter import (
     TAPS,
-    apply_dynamic_filters,
     apply_filter_logits,
+    apply_softmax_filters,
     bilinear_filter_logits,
 )
 from supervegan_jax.ops.resize import upsample_bicubic, upsample_nearest
@@ -119,7 +119,7 @@ class StageA(nn.Module):
             logits = logits.reshape(b, h, w, SUB_PIXELS, TAPS)
         if fused:
             return apply_filter_logits(centre, logits)
-        return apply_dynamic_filters(centre, nn.softmax(logits, axis=-1))
+        return apply_softmax_filters(centre, logits)
 
 
 class StageB(nn.Module):

@@ -5,6 +5,7 @@ tile with that much context gives exactly the pixels the whole image would give.
 """
 
 import math
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -43,18 +44,55 @@ def weighted_slices(
     return total
 
 
+def _cubic_taps(phase: int, scale: int) -> tuple[int, list[float]]:
+    """The first of the four input pixels of an output pixel, from its cell's, and their weights."""
+    # Sample positions follow the pixel-centre convention shared by ffmpeg, OpenCV and PyTorch.
+    source = (phase + 0.5) / scale - 0.5
+    first = math.floor(source) - 1
+    return first, [keys_kernel(source - (first + k)) for k in range(4)]
+
+
+@partial(jax.custom_vjp, nondiff_argnums=(1, 2))
 def _upsample_cubic_axis(x: jax.Array, axis: int, scale: int) -> jax.Array:
     size = x.shape[axis]
     padded = pad_edge(x, axis, 2, 2)
     phases = []
     for phase in range(scale):
-        # Sample positions follow the pixel-centre convention shared by ffmpeg, OpenCV and PyTorch.
-        source = (phase + 0.5) / scale - 0.5
-        first = math.floor(source) - 1
-        weights = [keys_kernel(source - (first + k)) for k in range(4)]
+        first, weights = _cubic_taps(phase, scale)
         phases.append(weighted_slices(padded, axis, weights, first + 2, size, 1))
     stacked = jnp.stack(phases, axis=axis + 1)
     return stacked.reshape((*x.shape[:axis], size * scale, *x.shape[axis + 1 :]))
+
+
+def _upsample_cubic_axis_forward(x: jax.Array, axis: int, scale: int) -> tuple[jax.Array, None]:
+    return _upsample_cubic_axis(x, axis, scale), None
+
+
+def _upsample_cubic_axis_backward(
+    axis: int, scale: int, _: None, gradient: jax.Array
+) -> tuple[jax.Array]:
+    """As slices of one padded array: derived by rule, every slice would be padded by itself."""
+    size = gradient.shape[axis] // scale
+    widths = [(0, 0)] * gradient.ndim
+    widths[axis] = (4 * scale, 4 * scale)
+    padded = jnp.pad(gradient, widths)
+    # Of the input with its two replicated pixels on either side.
+    parts = []
+    for phase in range(scale):
+        offset, weights = _cubic_taps(phase, scale)
+        for k, weight in enumerate(weights):
+            start = (2 - offset - k) * scale + phase
+            if weight:
+                parts.append(weighted_slices(padded, axis, [weight], start, size + 4, scale))
+    total = sum(parts[1:], parts[0])
+    if size == 1:
+        return (jnp.sum(total, axis, keepdims=True),)
+    head, middle, tail = jnp.split(total, (3, size + 1), axis)
+    first, last = (jnp.sum(end, axis, keepdims=True) for end in (head, tail))
+    return (jnp.concatenate([first, middle, last], axis),)
+
+
+_upsample_cubic_axis.defvjp(_upsample_cubic_axis_forward, _upsample_cubic_axis_backward)
 
 
 def upsample_bicubic(x: jax.Array, scale: int = 2) -> jax.Array:
