@@ -8,6 +8,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax import lax
 
 from supervegan_jax.benchmarking.timing import in_turns
 from supervegan_jax.models.supervegan import FRAMES
@@ -101,18 +102,20 @@ def compare_training(model: LoadedModel, seconds: float) -> Comparison:
         errors = (y["stage_a"] - batch["half"], y["stage_b"] - batch["full"])
         return sum((jnp.mean(error**2) for error in errors), jnp.zeros(()))
 
-    @jax.jit
-    def step(params: Any, state: Any, batch: dict[str, jax.Array]) -> Any:
-        value, gradient = jax.value_and_grad(loss)(params, batch)
-        updates, state = optimizer.update(gradient, state)
-        return optax.apply_updates(params, updates), state, value
+    def step(state: Any, batch: dict[str, jax.Array], frozen: Any, axis_name: str) -> Any:
+        del frozen
+        params, moments = state
+        value, gradient = lax.pmean(jax.value_and_grad(loss)(params, batch), axis_name)
+        updates, moments = optimizer.update(gradient, moments)
+        return (optax.apply_updates(params, updates), moments), value
 
-    parallel = Parallel("jit")  # on all devices, as training is
-    held = [parallel.place_state(x) for x in (model.params, optimizer.init(model.params))]
+    parallel = Parallel("pmap")  # on all devices, as training is
+    batch = {"windows": windows, "half": half, "full": full}
+    held = [parallel.place_state((model.params, optimizer.init(model.params)))]
+    compiled = parallel.compile(step, held[0], parallel.place_batch(batch), ())
 
     def ours() -> Any:
-        batch = parallel.place_batch({"windows": windows, "half": half, "full": full})
-        held[0], held[1], value = step(*held, batch)
+        held[0], value = compiled(held[0], parallel.place_batch(batch), ())
         return value
 
     return Comparison(*in_turns([ours, theirs["eager"], theirs["compiled"]], seconds))
