@@ -35,7 +35,9 @@ def train(config: ConfigDict, workdir: Path) -> None:
     records = prepare_records(config, workdir)
     preparation = read_preparation(records)
     preparation.check(scale=config.model.scale, patch_size=config.data.patch_size)
-    clips = load_validation(records, config.evaluation_frames)
+    clips = load_validation(records, config.evaluation_frames) if preparation.validation else []
+    if not clips:
+        print(f"note: {records} holds no frames out (data_prep's --holdout): nothing is scored")
     evaluator = Evaluator(system.generator, load_lpips_params("alexnet"))
 
     def evaluate(state: TrainState, phase: Phase) -> dict[str, float]:
@@ -52,7 +54,7 @@ def train(config: ConfigDict, workdir: Path) -> None:
         evaluate,
         loop.LoopOptions(
             config.log_every,
-            config.evaluate_every,
+            config.evaluate_every if clips else 0,
             config.checkpoint_every,
             config.keep_checkpoints,
         ),
@@ -60,6 +62,11 @@ def train(config: ConfigDict, workdir: Path) -> None:
         metadata=metadata,
         initial=build.load_initial(config),
     )
+    if not clips:
+        seconds = time.monotonic() - start
+        write_json(workdir / "summary.json", {"seconds": round(seconds, 1)})
+        print(f"{seconds:.0f} s in all; nothing was held out to score")
+        return
     rows, of_clips = summary.summarize(evaluator, state.ema, clips, workdir)
     kbps = sum(clip.measured_kbps for clip in clips) / len(clips)
     seconds = time.monotonic() - start

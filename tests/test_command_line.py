@@ -49,7 +49,9 @@ print(plain, libc.mallinfo2().hblks - before - plain)
 """
 
 
-@pytest.mark.parametrize(("environment", "mapped"), [({}, "1 0"), ({"MALLOC_PERTURB_": "0"}, "1 1")])
+@pytest.mark.parametrize(
+    ("environment", "mapped"), [({}, "1 0"), ({"MALLOC_PERTURB_": "0"}, "1 1")]
+)
 def test_large_blocks_are_kept_unless_the_user_says_otherwise(environment, mapped):
     if not hasattr(ctypes.CDLL(None), "mallinfo2"):
         pytest.skip("the C library is not glibc 2.33 or later")

@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from configs import base
+from configs import base, tiny as tiny_config
+from supervegan_jax import job
 from supervegan_jax.job import note_changes
 from supervegan_jax.training.parallel import share_cores
 from supervegan_jax.training.workdir import locked, write_json
@@ -134,6 +135,25 @@ def test_a_run_starts_from_the_weights_named(trained, tmp_path):
     assert_one_line(done, "it is of another model")
     done = tiny(tmp_path / "none", records, "--config.initial_weights=nobody")
     assert_one_line(done, "no model 'nobody'")
+
+
+def test_records_without_held_out_frames_are_trained_on_and_not_scored(
+    trained, tmp_path, monkeypatch, capsys
+):
+    shutil.copytree(trained[0] / "data", tmp_path / "data")
+    records = tmp_path / "data" / "records"
+    path = records / "preparation.json"
+    preparation = json.loads(path.read_text())
+    path.write_text(json.dumps({**preparation, "validation": []}))
+    config = tiny_config.get_config()
+    config.data.records = str(records)
+    options = []
+    monkeypatch.setattr(job.loop, "train", lambda *args, **kwargs: options.append(args[7]))
+    (tmp_path / "run").mkdir()
+    job.train(config, tmp_path / "run")
+    assert options[0].evaluate_every == 0
+    assert list(json.loads((tmp_path / "run" / "summary.json").read_text())) == ["seconds"]
+    assert "--holdout" in capsys.readouterr().out
 
 
 def test_a_corrupted_record_is_named(trained, tmp_path):

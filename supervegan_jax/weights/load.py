@@ -87,6 +87,8 @@ def _scores(workdir: Path, step: int | None) -> dict[str, Any]:
     if step is not None or not path.is_file():
         return {}
     summary = json.loads(path.read_text(encoding="utf-8"))
+    if "rows" not in summary:  # its records held no frames out
+        return {}
     what = "means over the held-out frames when the run ended, of input at so many kbit/s"
     kept = {"what": what, "input_kbps": summary["input_kbps"], "rows": summary["rows"]}
     return {"scores": kept}
