@@ -11,7 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from configs import base, tiny as tiny_config
+from configs import base
+from configs import tiny as tiny_config
 from supervegan_jax import job
 from supervegan_jax.job import note_changes
 from supervegan_jax.training.parallel import share_cores
