@@ -60,11 +60,13 @@ def main(arguments: list[str] | None = None) -> int | None:
     # What a cache keeps is not compiled, and its seconds are asked for.
     jax.config.update("jax_enable_compilation_cache", False)
     if options.config is not None:
-        _measure_config(options)
+        from supervegan_jax.benchmarking.training import measure_config
+
+        measure_config(options.config, options.records, options.batch_size, options.seconds)
         return None
     share_cores(_BATCH_SIZE)  # as training does
     from supervegan_jax.benchmarking import table
-    from supervegan_jax.benchmarking.measure import count
+    from supervegan_jax.benchmarking.measure import Plan, count, measure
     from supervegan_jax.benchmarking.networks import known_names, load_network
     from supervegan_jax.training.workdir import write_json
 
@@ -75,49 +77,23 @@ def main(arguments: list[str] | None = None) -> int | None:
         found: list[dict[str, Any]] = [count(model) for model in models]
         print("\n".join(table.line(record, counted=True) for record in found))
     else:
-        found = _measure(models, outputs, options)
+        with tempfile.TemporaryDirectory() as folder:
+            plan = Plan(
+                outputs,
+                tuple(options.stage),
+                tuple(options.measure),
+                options.against_pytorch,
+                options.batch_size,
+                options.dtype,
+                options.seconds,
+                Path(folder),
+            )
+            found, limits = measure(models, plan)
+        if options.plot is not None:
+            table.draw_roofline(found, limits, options.plot)
     if options.json is not None:
         write_json(options.json, found)
     return None
-
-
-def _measure(
-    models: list[Any], outputs: tuple[tuple[int, int], ...], options: argparse.Namespace
-) -> list[dict[str, Any]]:
-    import jax.numpy as jnp
-
-    from supervegan_jax.benchmarking import table
-    from supervegan_jax.benchmarking.limits import measure_limits
-    from supervegan_jax.benchmarking.measure import Plan, records
-    from supervegan_jax.enhancement.options import DTYPES, RunOptions, resolve
-
-    dtype = resolve(RunOptions(dtype=options.dtype, batch_size=None)).dtype or "float32"
-    limits = measure_limits(DTYPES[dtype], options.seconds)
-    print(
-        f"{limits.macs / 1e9:.0f} GMAC/s in a {jnp.dtype(DTYPES[dtype]).name} matrix product, "
-        f"{limits.bytes / 1e9:.1f} GB/s in a copy"
-    )
-    print(table.header())
-    found: list[dict[str, Any]] = []
-    with tempfile.TemporaryDirectory() as folder:
-        plan = Plan(
-            outputs,
-            tuple(options.stage),
-            tuple(options.measure),
-            options.against_pytorch,
-            options.batch_size,
-            options.dtype,
-            options.seconds,
-            Path(folder),
-        )
-        for model in models:
-            for record in records(model, plan, limits):
-                record |= {"limit_gmacs": limits.macs / 1e9, "limit_gbytes": limits.bytes / 1e9}
-                found.append(record)
-                print(table.line(record), flush=True)
-    if options.plot is not None:
-        table.draw_roofline(found, limits, options.plot)
-    return found
 
 
 def _size(text: str) -> tuple[int, int]:
@@ -126,28 +102,6 @@ def _size(text: str) -> tuple[int, int]:
     if not numbers or int(width) % 8 or int(height) % 8 or not int(width) * int(height):
         raise ValueError(f"--output-size {text}: WxH with multiples of 8 is accepted")
     return int(height), int(width)
-
-
-def _measure_config(options: argparse.Namespace) -> None:
-    from supervegan_jax import build
-    from supervegan_jax.benchmarking import training
-    from supervegan_jax.training.parallel import share_cores
-
-    config = training.load_config(options.config)
-    if options.batch_size:
-        config.data.batch_size = options.batch_size
-    share_cores(config.data.batch_size, config.optimizer.accumulate)
-    phases = build.build_phases(config)
-    print(f"{options.config}: patches of {config.data.patch_size}, batch {config.data.batch_size}")
-    with tempfile.TemporaryDirectory() as folder:
-        records = options.records or training.embedded_records(config, Path(folder))
-        for source in ("records", "memory"):
-            config.data.source = source
-            rate = training.time_source(config, records, phases[0], options.seconds)
-            print(f"  source {source:<16}{rate:>10.1f} patches/s")
-    for phase in phases:
-        rate = training.time_step(config, phases, phase, options.seconds)
-        print(f"  step of {phase.name:<15}{rate:>10.1f} patches/s")
 
 
 if __name__ == "__main__":

@@ -1,13 +1,15 @@
 """One record a network, stage and size: everything that is measured of it."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 
 from supervegan_jax import build
+from supervegan_jax.benchmarking import table
 from supervegan_jax.benchmarking.against_pytorch import compare_forward, compare_training
 from supervegan_jax.benchmarking.counts import (
     OUTPUT_HEIGHT,
@@ -17,10 +19,10 @@ from supervegan_jax.benchmarking.counts import (
 )
 from supervegan_jax.benchmarking.end_to_end import make_input, seconds_of_a_frame
 from supervegan_jax.benchmarking.forward import Forward, prepare_forward
-from supervegan_jax.benchmarking.limits import Limits
+from supervegan_jax.benchmarking.limits import Limits, measure_limits
 from supervegan_jax.benchmarking.networks import config_file
 from supervegan_jax.benchmarking.training import load_config, time_step
-from supervegan_jax.enhancement.options import memory_budget
+from supervegan_jax.enhancement.options import DTYPES, RunOptions, memory_budget, resolve
 from supervegan_jax.weights.model_file import LoadedModel
 
 OUTPUT = (OUTPUT_HEIGHT, OUTPUT_WIDTH)
@@ -61,6 +63,24 @@ def count(model: LoadedModel) -> dict[str, Any]:
         "parameters": count_parameters(model.generator),
         "macs": frame_macs(model.generator),
     }
+
+
+def measure(models: Sequence[LoadedModel], plan: Plan) -> tuple[list[dict[str, Any]], Limits]:
+    """Measures the machine and then the networks, and prints each record when it is there."""
+    dtype = resolve(RunOptions(dtype=plan.dtype, batch_size=None)).dtype or "float32"
+    limits = measure_limits(DTYPES[dtype], plan.seconds)
+    print(
+        f"{limits.macs / 1e9:.0f} GMAC/s in a {jnp.dtype(DTYPES[dtype]).name} matrix product, "
+        f"{limits.bytes / 1e9:.1f} GB/s in a copy"
+    )
+    print(table.header())
+    found: list[dict[str, Any]] = []
+    for model in models:
+        for record in records(model, plan, limits):
+            record |= {"limit_gmacs": limits.macs / 1e9, "limit_gbytes": limits.bytes / 1e9}
+            found.append(record)
+            print(table.line(record), flush=True)
+    return found, limits
 
 
 def records(model: LoadedModel, plan: Plan, limits: Limits) -> Iterator[dict[str, Any]]:

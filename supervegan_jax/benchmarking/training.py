@@ -1,6 +1,7 @@
 """Patches a second: of each source of batches, and of each phase's step."""
 
 import runpy
+import tempfile
 import time
 from contextlib import closing
 from functools import partial
@@ -13,7 +14,7 @@ from ml_collections import ConfigDict
 
 from supervegan_jax import build
 from supervegan_jax.data.throughput import patches_per_second
-from supervegan_jax.training.parallel import Parallel
+from supervegan_jax.training.parallel import Parallel, share_cores
 from supervegan_jax.training.phases import Phase
 from supervegan_jax.training.state import create_state
 from supervegan_jax.training.step import train_step
@@ -31,6 +32,35 @@ def load_config(path: str | Path) -> ConfigDict:
     if "get_config" not in names:
         raise ValueError(f"{path} has no function get_config")
     return names["get_config"]()
+
+
+def measure_config(path: str, records: Path | None, batch_size: int | None, seconds: float) -> None:
+    """Prints the patches/s of a configuration's sources and of every phase's step.
+
+    Args:
+      path: of the file of configs/.
+      records: to read; None makes those of the embedded clip.
+      batch_size: in place of the config's.
+      seconds: of each measurement.
+
+    Raises:
+      ValueError: no such config, or records that do not fit it.
+    """
+    config = load_config(path)
+    if batch_size:
+        config.data.batch_size = batch_size
+    share_cores(config.data.batch_size, config.optimizer.accumulate)
+    phases = build.build_phases(config)
+    print(f"{path}: patches of {config.data.patch_size}, batch {config.data.batch_size}")
+    with tempfile.TemporaryDirectory() as folder:
+        records = records or embedded_records(config, Path(folder))
+        for source in ("records", "memory"):
+            config.data.source = source
+            rate = time_source(config, records, phases[0], seconds)
+            print(f"  source {source:<16}{rate:>10.1f} patches/s")
+    for phase in phases:
+        rate = time_step(config, phases, phase, seconds)
+        print(f"  step of {phase.name:<15}{rate:>10.1f} patches/s")
 
 
 def time_source(config: ConfigDict, records: Path, phase: Phase, seconds: float) -> float:
