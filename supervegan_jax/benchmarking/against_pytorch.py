@@ -99,8 +99,8 @@ def compare_training(model: LoadedModel, seconds: float) -> Comparison:
 
     def loss(params: Any, batch: dict[str, jax.Array]) -> jax.Array:
         y: Any = model.generator.apply({"params": params}, batch["windows"])
-        errors = (y["stage_a"] - batch["half"], y["stage_b"] - batch["full"])
-        return sum((jnp.mean(error**2) for error in errors), jnp.zeros(()))
+        error_a, error_b = y["stage_a"] - batch["half"], y["stage_b"] - batch["full"]
+        return jnp.mean(error_a**2) + jnp.mean(error_b**2)
 
     def step(state: Any, batch: dict[str, jax.Array], frozen: Any, axis_name: str) -> Any:
         del frozen

@@ -5,6 +5,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import lax
 
+from supervegan_jax.ops.space import depth_to_space
+
 KERNEL_SIZE = 5
 TAPS = KERNEL_SIZE * KERNEL_SIZE
 
@@ -42,7 +44,15 @@ def apply_dynamic_filters(x: jax.Array, filters: jax.Array) -> jax.Array:
     Raises:
       ValueError: the filters' grid is not the image's, or s is not a square.
     """
-    return _interleave(_filter(x, filters))
+    b, h, w, _ = x.shape
+    s = filters.shape[3]
+    r = round(s**0.5)
+    if filters.shape != (b, h, w, s, TAPS) or r * r != s:
+        raise ValueError(
+            f"filters of shape {filters.shape} do not fit an image of shape {x.shape}: "
+            f"[b, h, w, r*r, {TAPS}] is needed"
+        )
+    return _place(jnp.einsum("bhwsk,bhwkc->bhwsc", filters, extract_patches(x)))
 
 
 def apply_softmax_filters(x: jax.Array, logits: jax.Array) -> jax.Array:
@@ -61,20 +71,7 @@ def apply_softmax_filters(x: jax.Array, logits: jax.Array) -> jax.Array:
       ValueError: the filters' grid is not the image's, or s is not a square.
     """
     weights = _unnormalised(logits)
-    return _interleave(_filter(x, weights) / jnp.sum(weights, axis=-1)[..., None])
-
-
-def _filter(x: jax.Array, filters: jax.Array) -> jax.Array:
-    """Eq. 4 with the sub-pixels apart: [b, h, w, s, c]."""
-    b, h, w, _ = x.shape
-    s = filters.shape[3]
-    r = round(s**0.5)
-    if filters.shape != (b, h, w, s, TAPS) or r * r != s:
-        raise ValueError(
-            f"filters of shape {filters.shape} do not fit an image of shape {x.shape}: "
-            f"[b, h, w, r*r, {TAPS}] is needed"
-        )
-    return jnp.einsum("bhwsk,bhwkc->bhwsc", filters, extract_patches(x))
+    return apply_dynamic_filters(x, weights) / _place(jnp.sum(weights, axis=-1)[..., None])
 
 
 def _unnormalised(logits: jax.Array) -> jax.Array:
@@ -82,11 +79,10 @@ def _unnormalised(logits: jax.Array) -> jax.Array:
     return jnp.exp(logits - lax.stop_gradient(jnp.max(logits, axis=-1, keepdims=True)))
 
 
-def _interleave(y: jax.Array) -> jax.Array:
-    """Places sub-pixels: [b, h, w, r*r, c] -> [b, r*h, r*w, c]."""
+def _place(y: jax.Array) -> jax.Array:
+    """Sub-pixels to their places: [b, h, w, r*r, c] -> [b, r*h, r*w, c]."""
     b, h, w, s, c = y.shape
-    r = round(s**0.5)
-    return y.reshape(b, h, w, r, r, c).transpose(0, 1, 3, 2, 4, 5).reshape(b, h * r, w * r, c)
+    return depth_to_space(y.reshape(b, h, w, s * c), round(s**0.5))
 
 
 def apply_filter_logits(x: jax.Array, logits: jax.Array) -> jax.Array:
@@ -112,7 +108,7 @@ def apply_filter_logits(x: jax.Array, logits: jax.Array) -> jax.Array:
         j, i = divmod(k, KERNEL_SIZE)
         y = y + weights[..., k, None] * padded[:, j : j + h, i : i + w, None, :]
         total = total + weights[..., k]
-    return _interleave(y / total[..., None])
+    return _place(y / total[..., None])
 
 
 def bilinear_filter_logits(scale: int, floor: float = 1e-3) -> np.ndarray:
