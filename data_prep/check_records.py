@@ -14,7 +14,6 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from data_prep import holdout
 from supervegan_jax.command_line import run
 from supervegan_jax.data import records as schema
 from supervegan_jax.data.records import Preparation, read_preparation
@@ -64,8 +63,8 @@ def check_records(records: str | Path) -> Summary:
             _check_place(preparation, example, clip_id)
             per_clip[clip_id] += 1
             if index % step == 0:
-                enlarged = _enlarge(example["lr"][schema.FRAMES // 2], preparation.scale)
-                error = np.square(enlarged.astype(float) - example["hr"]).mean()
+                enlarged, truth = _pair(preparation, example)
+                error = np.square(enlarged.astype(float) - truth).mean()
                 quality.append(10 * np.log10(255**2 / max(error, 1e-3)))
             bar.update()
     expected = {clip["clip_id"]: clip["patches"] for clip in preparation.clips if clip["patches"]}
@@ -102,7 +101,7 @@ def draw_contact_sheet(
     count = min(count, split.num_examples)
     wanted = {round(i) for i in np.linspace(0, split.num_examples - 1, count)}
     pairs = [
-        (_enlarge(example["lr"][schema.FRAMES // 2], preparation.scale), example["hr"])
+        _pair(preparation, example)
         for index, example in enumerate(_examples(preparation, split))
         if index in wanted
     ]
@@ -123,6 +122,13 @@ def draw_contact_sheet(
         temporary.unlink(missing_ok=True)
 
 
+def _pair(preparation: Preparation, example: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
+    """The first input frame with ground truth, enlarged, and that: uint8 [r*p, r*p, 3] each."""
+    window, hr = preparation.window, example["hr"]
+    enlarged = _enlarge(example["lr"][window.reach], preparation.scale)
+    return enlarged, hr if window.truths == 1 else hr[0]
+
+
 def _enlarge(frame: np.ndarray, scale: int) -> np.ndarray:
     """Bicubic enlargement (Pillow's) of one uint8 frame [p, p, 3] by `scale`."""
     size = (frame.shape[1] * scale, frame.shape[0] * scale)
@@ -140,7 +146,7 @@ def _open(preparation: Preparation) -> Any:
         raise ValueError(f"the data set at {directory} cannot be opened: {error}") from None
     features, wanted = (
         builder.info.features,
-        schema.features(preparation.scale, preparation.patch_size),
+        schema.features(preparation.scale, preparation.patch_size, preparation.window),
     )
     for name in ("lr", "hr"):
         if features[name].shape != wanted[name].shape:
@@ -184,8 +190,8 @@ def _check_place(preparation: Preparation, example: dict[str, Any], clip_id: str
         raise ValueError(f"a record names the clip {clip_id}, which was not prepared")
     clip = clips[clip_id]
     first, last = clip["train_frames"]
-    # Every frame of the window, not its centre alone, must be one to train on.
-    frames = holdout.window(clip["frame_count"], int(example["frame"]))
+    # Every frame of the window, not its middle alone, must be one to train on.
+    frames = preparation.window.inputs(int(example["frame"]), clip["frame_count"])
     if not first <= min(frames) <= max(frames) < last:
         raise ValueError(f"a record of {clip_id} shows frame {example['frame']}, held out")
 
@@ -202,10 +208,11 @@ def main() -> None:
     summary = check_records(arguments.records)
     preparation = summary.preparation
     size = preparation.patch_size
+    rates = ", ".join(map(str, preparation.bitrate_kbps))
     print(
         f"{summary.count} records in {summary.shards} file(s), all readable: scale "
-        f"{preparation.scale}, input 5x{size}x{size}, codecs {', '.join(preparation.codecs)}, "
-        f"{', '.join(map(str, preparation.bitrate_kbps))} kbit/s"
+        f"{preparation.scale}, input {preparation.frames}x{size}x{size}, codecs "
+        f"{', '.join(preparation.codecs)}, {rates} kbit/s"
     )
     for clip in preparation.clips:
         rates = ", ".join(

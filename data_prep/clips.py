@@ -18,7 +18,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from data_prep import folder, geometry
-from data_prep.folder import WINDOW, Clip
+from data_prep.folder import FEWEST_FRAMES, Clip
 from data_prep.jobs import run_jobs
 from supervegan_jax.command_line import run
 from supervegan_jax.video import colour, probe, reader, scenes
@@ -163,8 +163,8 @@ def _inspect(task: tuple[Path, bool, Path, ClipOptions]) -> Source | None:
             scores = scenes.cut_scores(path)
             cuts = [n for n, score in enumerate(scores) if n and score >= options.cut_threshold]
             scan = {"frame_count": len(scores), "scene_starts": [0, *cuts]}
-        if scan["frame_count"] < WINDOW:
-            raise VideoError(f"{path} has {scan['frame_count']} frames, fewer than {WINDOW}")
+        if scan["frame_count"] < FEWEST_FRAMES:
+            raise VideoError(f"{path} has {scan['frame_count']} frames, fewer than {FEWEST_FRAMES}")
         plan = _plan(info, options)
         fps = _constant_rate(info.fps, probe.list_packets(path).fps)
     except ValueError as error:
@@ -222,7 +222,7 @@ def split_scenes(
       ValueError: the longest is shorter than the shortest, or than 5 frames.
     """
     longest = math.floor(options.max_seconds * fps)
-    shortest = max(WINDOW, math.ceil(options.min_seconds * fps))
+    shortest = max(FEWEST_FRAMES, math.ceil(options.min_seconds * fps))
     if longest < shortest:
         raise ValueError(
             f"max_seconds {options.max_seconds:g} is below the shortest clip, "

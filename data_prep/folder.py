@@ -20,7 +20,7 @@ from typing import Any
 from supervegan_jax.data.records import encode_path
 from supervegan_jax.video.writer import temporary_name
 
-WINDOW = 5  # frames a network reads at once, and the fewest a clip may have
+FEWEST_FRAMES = 5  # of a clip: what SUPERVEGAN reads at once
 
 
 @dataclasses.dataclass(frozen=True)

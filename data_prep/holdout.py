@@ -7,7 +7,8 @@ from fnmatch import fnmatchcase
 from fractions import Fraction
 from pathlib import Path
 
-from data_prep.folder import WINDOW, Clip
+from data_prep.folder import Clip
+from supervegan_jax.data.records import Window
 
 
 @dataclasses.dataclass(frozen=True)
@@ -16,17 +17,17 @@ class Frames:
 
     Attributes:
       train: first frame and one past the last that any training window may show.
-      centers: likewise, the frames a training window may be centred on. Windows reach past the
-        clip's own ends (where frames are repeated) but never into held-out frames.
+      firsts: likewise, the frames that may be a training window's first with ground truth. Windows
+        reach past the clip's own ends (where frames are repeated) but never into held-out frames.
       validation: likewise, the held-out frames.
     """
 
     train: tuple[int, int]
-    centers: tuple[int, int]
+    firsts: tuple[int, int]
     validation: tuple[int, int]
 
 
-def divide(clip: Clip, tail: str | float | None, held_out: Sequence[str]) -> Frames:
+def divide(clip: Clip, tail: str | float | None, held_out: Sequence[str], window: Window) -> Frames:
     """Divides a clip's frames.
 
     Args:
@@ -34,26 +35,22 @@ def divide(clip: Clip, tail: str | float | None, held_out: Sequence[str]) -> Fra
       tail: its last part to hold out: "20%" or a number below 1 is a fraction of its frames,
         "1.5s" or a number from 1 on are seconds; None or 0 holds nothing out.
       held_out: patterns of ids and of source names; a clip that matches one is held out whole.
+      window: the frames of a record.
 
     Raises:
-      ValueError: a tail that cannot be read, or one that leaves fewer than 5 frames to train on.
+      ValueError: a tail that cannot be read, or one that leaves fewer frames to train on than a
+        record has.
     """
     count = clip.frame_count
     if any(_matches(clip, pattern) for pattern in held_out):
         return Frames((0, 0), (0, 0), (0, count))
     last = count - tail_frames(tail, count, clip.rate)
-    if last < WINDOW:
+    if last < window.frames:
         raise ValueError(
             f"holdout_tail {tail} leaves {max(last, 0)} of the {count} frames of {clip.clip_id} "
-            f"to train on; at least {WINDOW} are needed"
+            f"to train on; at least {window.frames} are needed"
         )
-    return Frames((0, last), (0, last if last == count else last - WINDOW // 2), (last, count))
-
-
-def window(frame_count: int, center: int) -> list[int]:
-    """The 5 frames round `center`; beyond the clip's ends its first or last one is repeated."""
-    half = WINDOW // 2
-    return [min(max(i, 0), frame_count - 1) for i in range(center - half, center + half + 1)]
+    return Frames((0, last), window.firsts((0, last), count), (last, count))
 
 
 def check_patterns(clips: Sequence[Clip], patterns: Sequence[str], name: str) -> None:
@@ -86,14 +83,14 @@ def tail_frames(tail: str | float | None, frame_count: int, fps: Fraction) -> in
 
 
 def apportion(
-    patches: int, clips: Sequence[Clip], centers: Sequence[int], weights: Mapping[str, float]
+    patches: int, clips: Sequence[Clip], places: Sequence[int], weights: Mapping[str, float]
 ) -> list[int]:
-    """Shares out patches in proportion to each clip's centre frames times its weight.
+    """Shares out patches in proportion to the places of each clip's windows times its weight.
 
     Args:
       patches: how many in all.
       clips: the clips.
-      centers: centre frames of each.
+      places: frames of each that a window may begin at.
       weights: pattern -> weight; the first that matches counts, a clip without one has 1.
 
     Returns:
@@ -105,7 +102,7 @@ def apportion(
     if any(weight < 0 for weight in weights.values()):
         raise ValueError(f"weights {dict(weights)}: must not be below 0")
     shares = []
-    for clip, count in zip(clips, centers, strict=True):
+    for clip, count in zip(clips, places, strict=True):
         weight = next((w for pattern, w in weights.items() if _matches(clip, pattern)), 1.0)
         shares.append(Fraction(weight) * count)
     total = sum(shares)

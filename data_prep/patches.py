@@ -12,10 +12,9 @@ from typing import Any
 import numpy as np
 
 from data_prep import folder
-from data_prep.folder import WINDOW, Clip, ClipEncode
-from data_prep.holdout import window
+from data_prep.folder import Clip, ClipEncode
 from supervegan_jax.data import records
-from supervegan_jax.data.records import encode_path
+from supervegan_jax.data.records import Window, encode_path, truth_shape
 from supervegan_jax.video.reader import read_frames
 
 SHARD_BYTES = 128 * 2**20
@@ -32,8 +31,9 @@ class ClipTask:
       part: folder to make: shards and part.json.
       scale, patch_size: r and p.
       seed: of the drawing.
+      window: the frames of a record.
       count: patches.
-      centers: first frame and one past the last a window may be centred on.
+      firsts: first frame and one past the last that may be a window's first with ground truth.
     """
 
     clip: Clip
@@ -43,22 +43,23 @@ class ClipTask:
     scale: int
     patch_size: int
     seed: int
+    window: Window
     count: int
-    centers: tuple[int, int]
+    firsts: tuple[int, int]
 
 
 def draw(task: ClipTask) -> np.ndarray:
-    """Draws the patches of a clip, uniformly over its inputs, centre frames and positions.
+    """Draws the patches of a clip, uniformly over its inputs, frames and positions.
 
     They depend on the seed and the clip's id alone, not on other clips; asking for fewer gives the
     first of the same.
 
     Returns:
-      int64 [count, 4]: index of the encode, centre frame, y, x (input pixels).
+      int64 [count, 4]: index of the encode, first frame with ground truth, y, x (input pixels).
     """
     digest = hashlib.sha256(f"{task.seed}/{task.clip.clip_id}".encode()).digest()
     uniform = np.random.default_rng(int.from_bytes(digest[:16], "big")).random((task.count, 4))
-    first, last = task.centers
+    first, last = task.firsts
     y_count = task.clip.height // task.scale - task.patch_size + 1
     x_count = task.clip.width // task.scale - task.patch_size + 1
     sizes = np.array([len(task.encodes), last - first, y_count, x_count])
@@ -88,11 +89,12 @@ def _write(task: ClipTask, working: Path) -> None:
     p, r = task.patch_size, task.scale
     drawn = draw(task)
     # Frames pass in their order, records are kept in the order drawn: both arrays lie on disk.
-    lr = np.lib.format.open_memmap(
-        working / "lr.npy", mode="w+", dtype=np.uint8, shape=(task.count, WINDOW, p, p, 3)
-    )
-    hr = np.lib.format.open_memmap(
-        working / "hr.npy", mode="w+", dtype=np.uint8, shape=(task.count, r * p, r * p, 3)
+    shapes = {"lr": (task.window.frames, p, p, 3), "hr": truth_shape(task.window, r * p)}
+    lr, hr = (
+        np.lib.format.open_memmap(
+            working / f"{name}.npy", mode="w+", dtype=np.uint8, shape=(task.count, *shape)
+        )
+        for name, shape in shapes.items()
     )
     _cut_out(task, drawn, lr, hr)
     names, lengths, size = _write_shards(task, drawn, lr, hr, working)
@@ -104,19 +106,21 @@ def _write(task: ClipTask, working: Path) -> None:
 
 
 def _cut_out(task: ClipTask, drawn: np.ndarray, lr: np.ndarray, hr: np.ndarray) -> None:
-    """Fills lr [n, 5, p, p, 3] and hr [n, r*p, r*p, 3], reading every video once."""
-    p, r = task.patch_size, task.scale
+    """Fills lr [n, t, p, p, 3] and hr [n, (k,) r*p, r*p, 3], reading every video once."""
+    p, r, window = task.patch_size, task.scale, task.window
+    hr = hr.reshape(task.count, window.truths, r * p, r * p, 3)
     # What each frame gives: (encode, frame) -> [(record, place in the window)].
     inputs: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
-    truths: dict[int, list[int]] = defaultdict(list)
-    for record, (encode, center, _, _) in enumerate(drawn.tolist()):
-        truths[center].append(record)
-        for place, frame in enumerate(window(task.clip.frame_count, center)):
+    truths: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    for record, (encode, first, _, _) in enumerate(drawn.tolist()):
+        for place in range(window.truths):
+            truths[first + place].append((record, place))
+        for place, frame in enumerate(window.inputs(first, task.clip.frame_count)):
             inputs[encode, frame].append((record, place))
     for frame, (truth, *decoded) in enumerate(_read_together(task)):
-        for record in truths[frame]:
+        for record, place in truths[frame]:
             y, x = drawn[record, 2:] * r
-            hr[record] = truth[y : y + r * p, x : x + r * p]
+            hr[record, place] = truth[y : y + r * p, x : x + r * p]
         for encode, image in enumerate(decoded):
             for record, place in inputs[encode, frame]:
                 y, x = drawn[record, 2:]
@@ -162,7 +166,7 @@ def _write_shards(
       The shards' names, the number of records in each, and the bytes of all records.
     """
     tf, _ = records.load_tensorflow()
-    features = records.features(task.scale, task.patch_size)
+    features = records.features(task.scale, task.patch_size, task.window)
     length = max(1, SHARD_BYTES // (lr[0].nbytes + hr[0].nbytes))
     starts = range(0, task.count, length)
     names, size = [f"shard-{index:05d}.tfrecord" for index in range(len(starts))], 0
@@ -179,7 +183,7 @@ def _write_shards(
     return names, [min(length, task.count - start) for start in starts], size
 
 
-def dataset_info(directory: Path, scale: int, patch_size: int) -> Any:
+def dataset_info(directory: Path, scale: int, patch_size: int, window: Window) -> Any:
     """The `tfds.core.DatasetInfo` of records in `directory`."""
     _, tfds = records.load_tensorflow()
     identity = tfds.core.dataset_info.DatasetIdentity(
@@ -190,6 +194,6 @@ def dataset_info(directory: Path, scale: int, patch_size: int) -> Any:
     )
     return tfds.core.DatasetInfo(
         builder=identity,
-        features=records.features(scale, patch_size),
+        features=records.features(scale, patch_size, window),
         description="Patches of low-bitrate video with their ground truth.",
     )

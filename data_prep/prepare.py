@@ -25,6 +25,8 @@ def prepare(
     codecs: Sequence[str] = ("h264",),
     patch_size: int = 96,
     patches: int = 25_000,
+    frames: int = 5,
+    truths: int = 1,
     holdout_tail: str | float | None = None,
     holdout: Sequence[str] = (),
     weights: Mapping[str, float] | None = None,
@@ -43,6 +45,8 @@ def prepare(
       codecs: of the inputs.
       patch_size: p, side of the input patches in pixels.
       patches: records to write.
+      frames: input frames of a record.
+      truths: of which so many in the middle come with their ground truth.
       holdout_tail: last part of every clip to hold out, see `holdout.divide`.
       holdout: patterns of ids or source names of clips to hold out whole.
       weights: pattern -> how often frames of those clips are drawn, 1 being the rule.
@@ -64,6 +68,8 @@ def prepare(
         codecs=tuple(codecs),
         patch_size=patch_size,
         patches=patches,
+        frames=frames,
+        truths=truths,
         holdout_tail=holdout_tail,
         holdout=tuple(holdout),
         weights=dict(weights or {}),

@@ -1,4 +1,4 @@
-"""TFRecords from clips and their encodes: patches of 5 input frames with their ground truth.
+"""TFRecords from clips and their encodes: patches of input frames with their ground truth.
 
     python -m data_prep.write_records DATA --records RECORDS --scale 4 --patches 25000
 
@@ -15,11 +15,11 @@ from pathlib import Path
 from typing import Any
 
 from data_prep import degrade, folder, holdout, patches
-from data_prep.folder import WINDOW, Clip, ClipEncode
+from data_prep.folder import Clip, ClipEncode
 from data_prep.jobs import run_jobs
 from supervegan_jax.command_line import run
 from supervegan_jax.data import records as schema
-from supervegan_jax.data.records import encode_path
+from supervegan_jax.data.records import Window, encode_path
 from supervegan_jax.video.encoder import CODECS
 
 SCALES = (2, 4)
@@ -35,6 +35,8 @@ class RecordOptions:
       codecs: of the inputs; each patch comes from one codec and bitrate, drawn at random.
       patch_size: p, side of the input patches in pixels.
       patches: records to write.
+      frames: input frames of a record.
+      truths: of which so many in the middle come with their ground truth.
       holdout_tail: last part of every clip to hold out, see `holdout.divide`.
       holdout: patterns of ids or source names of clips to hold out whole.
       weights: pattern -> how often frames of those clips are drawn, 1 being the rule.
@@ -46,10 +48,17 @@ class RecordOptions:
     codecs: tuple[str, ...] = ("h264",)
     patch_size: int = 96
     patches: int = 25_000
+    frames: int = 5
+    truths: int = 1
     holdout_tail: str | float | None = None
     holdout: tuple[str, ...] = ()
     weights: Mapping[str, float] = dataclasses.field(default_factory=dict)
     seed: int = 0
+
+    @property
+    def window(self) -> Window:
+        """The frames of a record."""
+        return Window(self.frames, self.truths)
 
 
 def write_records(
@@ -82,9 +91,9 @@ def write_records(
     chosen = [clip for clip in folder.read_clips(data) if clips is None or clip.clip_id in clips]
     holdout.check_patterns(chosen, options.holdout, "holdout")
     holdout.check_patterns(chosen, tuple(options.weights), "weight")
-    divided = [holdout.divide(clip, options.holdout_tail, options.holdout) for clip in chosen]
+    divided = _divide(chosen, options)
     counts = holdout.apportion(
-        options.patches, chosen, [d.centers[1] - d.centers[0] for d in divided], options.weights
+        options.patches, chosen, [d.firsts[1] - d.firsts[0] for d in divided], options.weights
     )
     encodes = [_inputs(data, clip, options) for clip in chosen]
     validation = [
@@ -101,8 +110,9 @@ def write_records(
             scale=options.scale,
             patch_size=options.patch_size,
             seed=options.seed,
+            window=options.window,
             count=count,
-            centers=frames.centers,
+            firsts=frames.firsts,
         )
         for clip, inputs, frames, count in zip(chosen, encodes, divided, counts, strict=True)
     ]
@@ -125,16 +135,23 @@ def check_options(options: RecordOptions) -> None:
     for name in ("patch_size", "patches"):
         if getattr(options, name) < 1:
             raise ValueError(f"{name} {getattr(options, name)}: must be at least 1")
+    options.window.check()
     holdout.tail_frames(options.holdout_tail, 1, Fraction(1))
+
+
+def _divide(clips: Sequence[Clip], options: RecordOptions) -> list[holdout.Frames]:
+    return [
+        holdout.divide(clip, options.holdout_tail, options.holdout, options.window)
+        for clip in clips
+    ]
 
 
 def clips_with_holdout(data: Path, clips: Sequence[str], options: RecordOptions) -> list[str]:
     """The ids, among `clips`, of those with held-out frames."""
     chosen = [clip for clip in folder.read_clips(data) if clip.clip_id in clips]
-    divided = [holdout.divide(clip, options.holdout_tail, options.holdout) for clip in chosen]
     return [
         clip.clip_id
-        for clip, frames in zip(chosen, divided, strict=True)
+        for clip, frames in zip(chosen, _divide(chosen, options), strict=True)
         if frames.validation[0] < frames.validation[1]
     ]
 
@@ -147,8 +164,10 @@ def _inputs(data: Path, clip: Clip, options: RecordOptions) -> tuple[ClipEncode,
             f"clip {clip.clip_id} is {clip.width}x{clip.height}, {clip.width // r}x"
             f"{clip.height // r} at scale {r}: smaller than a patch of {p}x{p}"
         )
-    if clip.frame_count < WINDOW:
-        raise ValueError(f"clip {clip.clip_id} has {clip.frame_count} frames, fewer than {WINDOW}")
+    if clip.frame_count < options.frames:
+        raise ValueError(
+            f"clip {clip.clip_id} has {clip.frame_count} frames, fewer than {options.frames}"
+        )
     return tuple(
         _require(data, clip, codec, kbps, r)
         for codec in dict.fromkeys(options.codecs)
@@ -235,7 +254,7 @@ def _assemble(records: Path, tasks: Sequence[patches.ClipTask], options: RecordO
         num_bytes=sum(content["bytes"] for _, content in parts),
         filename_template=template,
     )
-    info = patches.dataset_info(records, options.scale, options.patch_size)
+    info = patches.dataset_info(records, options.scale, options.patch_size, options.window)
     info.set_file_format("tfrecord")
     info.set_splits(tfds.core.SplitDict([split]))
     info.write_to_directory(records)
@@ -262,7 +281,8 @@ def _preparation(
         "version": schema.VERSION,
         "scale": options.scale,
         "patch_size": options.patch_size,
-        "frames": schema.FRAMES,
+        "frames": options.frames,
+        "truths": options.truths,
         "bitrate_kbps": list(options.bitrates_kbps),
         "codecs": list(options.codecs),
         "seed": options.seed,
@@ -288,6 +308,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--codecs", nargs="+", default=default.codecs, choices=list(CODECS))
     parser.add_argument("--patch-size", type=int, default=default.patch_size, help="input pixels")
     parser.add_argument("--patches", type=int, default=default.patches, help="records to write")
+    parser.add_argument(
+        "--frames", type=int, default=default.frames, help="input frames of a record"
+    )
+    parser.add_argument(
+        "--truths",
+        type=int,
+        default=default.truths,
+        help="how many of them, in the middle, come with their ground truth",
+    )
     parser.add_argument(
         "--holdout-tail",
         metavar="PART",
@@ -327,6 +356,8 @@ def read_options(arguments: argparse.Namespace) -> RecordOptions:
         codecs=tuple(arguments.codecs),
         patch_size=arguments.patch_size,
         patches=arguments.patches,
+        frames=arguments.frames,
+        truths=arguments.truths,
         holdout_tail=arguments.holdout_tail,
         holdout=tuple(arguments.holdout),
         weights=weights,

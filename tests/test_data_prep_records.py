@@ -1,3 +1,4 @@
+import functools
 import json
 import shutil
 import subprocess
@@ -15,7 +16,7 @@ from data_prep.clips import ClipOptions
 from data_prep.folder import Clip, ClipEncode
 from data_prep.prepare import prepare
 from data_prep.write_records import RecordOptions, write_records
-from supervegan_jax.data.records import encode_path, load_tensorflow, read_preparation
+from supervegan_jax.data.records import Window, encode_path, load_tensorflow, read_preparation
 from supervegan_jax.video.reader import read_clip
 
 P, R, COUNT = 24, 4, 60
@@ -81,6 +82,48 @@ def test_every_record_is_what_the_videos_show(prepared):
     assert [r["frame"] for r in records] != sorted(r["frame"] for r in records)
 
 
+def test_records_of_several_frames_with_ground_truth(prepared, tmp_path):
+    place = prepared.parent.parent
+    videos = [place / "a.mkv", place / "b.mkv"]
+    wide = ARGUMENTS | {"frames": 8, "truths": 2}
+    records = prepare(videos, place / "data", jobs=1, records=tmp_path / "wide", **wide)
+    preparation = read_preparation(records)
+    assert preparation.window == Window(8, 2)
+    data, read = records / preparation.data, functools.cache(read_clip)
+    firsts = set()
+    for record in read_back(records):
+        name, y, x, first = record["clip_id"].decode(), *(record[k] for k in ("y", "x", "frame"))
+        firsts.add((name[0], int(first)))
+        truth = read(folder.clip_path(data, name))
+        there = np.s_[first : first + 2, y * R : (y + P) * R, x * R : (x + P) * R]
+        np.testing.assert_array_equal(record["hr"], truth[there])
+        window = np.maximum(np.arange(first - 3, first + 5), 0)
+        inputs = [
+            read(encode_path(data, name, codec, kbps, R))[window, y : y + P, x : x + P]
+            for codec in preparation.codecs
+            for kbps in preparation.bitrate_kbps
+        ]
+        assert any(np.array_equal(record["lr"], cut) for cut in inputs)
+    # 30 and 17 frames to train on: the last window ends with them.
+    assert max(first for name, first in firsts if name == "a") <= 25
+    assert max(first for name, first in firsts if name == "b") <= 12
+    assert check_records(records).count == COUNT
+    with pytest.raises(ValueError, match="2 frames of ground truth for 5 input frames"):
+        prepare(videos, place / "data", jobs=1, **(ARGUMENTS | {"truths": 2}))
+
+
+def test_the_middle_of_wider_windows():
+    assert Window().middle(Window(7, 1)) == (slice(1, 6), slice(0, 1))
+    assert Window(6, 2).middle(Window(10, 4)) == (slice(2, 8), slice(1, 3))
+    assert Window().middle(Window(6, 2)) == (slice(0, 5), slice(0, 1))
+    with pytest.raises(ValueError, match=r"7 input frames, 1 of them .* records with 5 and 1"):
+        Window(7).middle(Window())
+    assert Window(6, 2).inputs(0, 100) == [0, 0, 0, 1, 2, 3]
+    assert Window(6, 2).firsts((0, 80), 100) == (0, 77)
+    assert Window(6, 2).firsts((0, 100), 100) == (0, 99)
+    assert Window(6, 2).inputs(98, 100) == [96, 97, 98, 99, 99, 99]
+
+
 def test_preparation_tells_where_everything_is(prepared):
     preparation = read_preparation(prepared)
     assert [clip["train_frames"] for clip in preparation.clips] == [[0, 30], [0, 17]]
@@ -138,8 +181,9 @@ def test_a_clips_patches_do_not_depend_on_other_clips(tmp_path):
     def drawn(count: int, clip_id: str = "a", seed: int = 0) -> list[list[int]]:
         clip = a_clip(clip_id)
         part = tmp_path / clip_id
-        centers = (0, 98)
-        task = patches.ClipTask(clip, (encode,) * 3, tmp_path, part, 4, 24, seed, count, centers)
+        task = patches.ClipTask(
+            clip, (encode,) * 3, tmp_path, part, 4, 24, seed, Window(), count, firsts=(0, 98)
+        )
         return patches.draw(task).tolist()
 
     assert drawn(20) == drawn(50)[:20]
@@ -166,12 +210,12 @@ def test_tails_that_cannot_be(tail):
 
 
 def test_training_windows_end_before_held_out_frames():
-    divided = holdout.divide(a_clip(), 0.2, [])
-    assert divided == holdout.Frames(train=(0, 80), centers=(0, 78), validation=(80, 100))
-    assert holdout.divide(a_clip(), None, []).centers == (0, 100)
-    assert holdout.divide(a_clip(), 0.2, ["a*"]).validation == (0, 100)
+    divided = holdout.divide(a_clip(), 0.2, [], Window())
+    assert divided == holdout.Frames(train=(0, 80), firsts=(0, 78), validation=(80, 100))
+    assert holdout.divide(a_clip(), None, [], Window()).firsts == (0, 100)
+    assert holdout.divide(a_clip(), 0.2, ["a*"], Window()).validation == (0, 100)
     with pytest.raises(ValueError, match=r"3\.9s leaves 2 of the 100 frames of a to train on"):
-        holdout.divide(a_clip(), "3.9s", [])
+        holdout.divide(a_clip(), "3.9s", [], Window())
 
 
 def test_patches_are_shared_out_by_frames_and_weight():

@@ -34,7 +34,7 @@ def write_records(folder: Path, count: int) -> Path:
             data_dir=str(folder),
             module_name="",
         ),
-        features=schema.features(SCALE, SIZE),
+        features=schema.features(SCALE, SIZE, schema.Window()),
     )
     writer = tfds.core.SequentialWriter(info, max_examples_per_shard=SHARD)
     writer.initialize_splits(["train"])

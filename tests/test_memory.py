@@ -14,6 +14,7 @@ import pytest
 
 from supervegan_jax.data import memory
 from supervegan_jax.data.memory import ClipPair
+from supervegan_jax.data.records import Window
 
 SCALE = 2
 
@@ -102,6 +103,25 @@ def test_every_direction_and_place_occurs_aligned() -> None:
             places.add((int(lr[2, ..., 1].min()), int(lr[2, ..., 2].min() % 16)))
     assert directions == set(itertools.product((-1, 1), repeat=3))
     assert places == set(itertools.product(range(7), range(9)))
+
+
+def test_windows_of_other_lengths() -> None:
+    starts = set()
+    for batch in take([PAIRS[0]], 30, window=Window(4, 2), time_reversal=False):
+        assert batch["lr"].shape[1:] == (4, 4, 4, 3)
+        assert batch["hr"].shape[1:] == (2, 8, 8, 3)
+        np.testing.assert_array_equal(
+            batch["hr"][:, :, ::SCALE, ::SCALE, 1:], batch["lr"][:, 1:3, ..., 1:]
+        )
+        starts |= set((batch["lr"][:, 1, 0, 0, 2] // 16).tolist())
+    # Ground truth is kept of frames 0, 1, 4 and 8: two in a row begin at the first alone.
+    assert starts == {0}
+    for batch in take([PAIRS[1]], 10, window=Window(2, 2)):
+        change = np.diff(batch["lr"][..., 2].astype(int), axis=1) // 16
+        assert set(np.unique(change)) <= {-1, 1}
+        np.testing.assert_array_equal(batch["hr"][:, :, ::SCALE, ::SCALE], batch["lr"])
+    with pytest.raises(ValueError, match="no frames to train on"):
+        take([PAIRS[1]], 1, window=Window(3, 3))
 
 
 def test_clips_are_drawn_by_frames_times_weight() -> None:

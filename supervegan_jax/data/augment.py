@@ -65,19 +65,19 @@ def crop(
 
     Args:
       lr: [t, h, w, c].
-      hr: [r*h, r*w, c].
+      hr: [r*h, r*w, c] or [k, r*h, r*w, c].
       y: top row in input pixels.
       x: left column in input pixels.
       patch_size: p, in input pixels.
       scale: r.
 
     Returns:
-      [t, p, p, c] and [r*p, r*p, c].
+      [t, p, p, c] and [r*p, r*p, c] or [k, r*p, r*p, c].
     """
     side = scale * patch_size
     return (
         lr[:, y : y + patch_size, x : x + patch_size],
-        hr[scale * y : scale * y + side, scale * x : scale * x + side],
+        hr[..., scale * y : scale * y + side, scale * x : scale * x + side, :],
     )
 
 
@@ -95,17 +95,18 @@ def orient(
     columns: Array,
     reverse: Callable[[Array, Sequence[Array]], Array] = reverse,
 ) -> tuple[Array, Array]:
-    """Reverses axes of both; the centre frame of an odd window stays the centre.
+    """Reverses axes of both; the middle of a window stays its middle.
 
     Args:
-      lr: [t, h, w, c], t odd.
-      hr: [r*h, r*w, c], the ground truth of the centre frame.
+      lr: [t, h, w, c].
+      hr: the ground truth of the centre frame, [r*h, r*w, c], or of k in the middle, [k, ...].
       time: whether to reverse the order of the frames; a bool of the arrays' framework.
       rows: whether to turn both upside down.
       columns: whether to mirror both.
       reverse: reverses the flagged axes of an array; the default takes NumPy arrays.
     """
-    return reverse(lr, (time, rows, columns, False)), reverse(hr, (rows, columns, False))
+    axes = time, rows, columns, False
+    return reverse(lr, axes), reverse(hr, axes[4 - len(hr.shape) :])
 
 
 def augment(

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from supervegan_jax.data.memory import ClipPair
-from supervegan_jax.data.records import FILE_NAME, FRAMES, encode_path, read_preparation
+from supervegan_jax.data.records import FILE_NAME, Window, encode_path, read_preparation
 from supervegan_jax.video.reader import read_clip, read_frames
 
 
@@ -29,14 +29,10 @@ class _PreparedClip:
         """Whether a pattern fits the clip's id or its source's file name."""
         return fnmatchcase(self.name, pattern) or fnmatchcase(self.source, pattern)
 
-    def centers(self) -> np.ndarray:
+    def centers(self, window: Window) -> np.ndarray:
         """Frames whose window is all training material, save for the clip's own ends."""
-        half = FRAMES // 2
-        first, last = self.train_frames
-        return np.arange(
-            first if first == 0 else first + half,
-            last if last == self.frame_count else last - half,
-        )
+        single = Window(2 * window.reach + 1)
+        return np.arange(*single.firsts(self.train_frames, self.frame_count))
 
 
 def load_pairs(
@@ -47,6 +43,7 @@ def load_pairs(
     bitrates_kbps: Sequence[int] | None = None,
     max_frames: int | None = None,
     weights: Mapping[str, float] | None = None,
+    window: Window | None = None,
 ) -> list[ClipPair]:
     """Decodes the training part of prepared clips.
 
@@ -60,6 +57,7 @@ def load_pairs(
         frame takes 2.8 MB. Input frames, a 16th of that at scale 4, are all kept.
       weights: how often frames of the clips are drawn whose id or source's file name matches a
         pattern, as in {"big_buck_bunny*": 0.25}; the first match counts, clips without have 1.
+      window: the frames of an example; None is five of input and the ground truth of one.
 
     Raises:
       ValueError: nothing prepared there, another scale, no input that fits, a pattern without a
@@ -68,16 +66,17 @@ def load_pairs(
     if max_frames is not None and max_frames < 1:
         raise ValueError(f"max_frames is {max_frames}, must be at least 1")
     clips = _prepared_clips(Path(directory), scale, codecs, bitrates_kbps)
+    centers = [clip.centers(window or Window()) for clip in clips]
     for pattern in weights or {}:
         if not any(clip.matches(pattern) for clip in clips):
             raise ValueError(f"weight pattern {pattern!r} matches no clip in {str(directory)!r}")
-    if not any(len(clip.centers()) for clip in clips):
+    if not any(map(len, centers)):
         raise ValueError(f"{str(directory)!r} holds every frame out, none is left for training")
-    kept = _spread([clip.centers() for clip in clips], max_frames)
+    kept = _spread(centers, max_frames)
     return [
-        _load_pair(clip, centers, _weight(clip, weights or {}))
-        for clip, centers in zip(clips, kept, strict=True)
-        if len(centers)
+        _load_pair(clip, of_clip, _weight(clip, weights or {}))
+        for clip, of_clip in zip(clips, kept, strict=True)
+        if len(of_clip)
     ]
 
 

@@ -16,7 +16,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from supervegan_jax.data import augment
-from supervegan_jax.data.records import FRAMES, load_tensorflow, read_preparation
+from supervegan_jax.data.records import Window, load_tensorflow, read_preparation
 
 # The second word of every random seed: one stream for the order, one for the augmentation.
 _ORDER, _AUGMENTATION = 0, 1
@@ -31,6 +31,7 @@ def record_batches(
     patch_size: int,
     batch_size: int,
     seed: int,
+    window: Window | None = None,
     first_step: int = 0,
     horizontal_flip: bool = True,
     vertical_flip: bool = False,
@@ -49,6 +50,8 @@ def record_batches(
       patch_size: p, side of the input patches; smaller than the records' means a random crop.
       batch_size: b.
       seed: of order and augmentation.
+      window: the frames of an example, of the middle of the records' own; None is five of input
+        and the ground truth of one.
       first_step: number of batches to pass over.
       horizontal_flip: whether columns may be reversed.
       vertical_flip: whether rows may be reversed.
@@ -57,11 +60,13 @@ def record_batches(
       num_threads: size of the pipeline's own thread pool; changes no batch.
 
     Yields:
-      {"lr": uint8 [b, 5, p, p, 3], "hr": uint8 [b, r*p, r*p, 3]}.
+      {"lr": uint8 [b, t, p, p, 3], "hr": uint8 [b, r*p, r*p, 3]}, or [b, k, r*p, r*p, 3] if k > 1
+      frames have ground truth.
 
     Raises:
-      ValueError: no finished records there, none at all, another scale, patches larger than the
-        records', a shard missing; while reading: a damaged or short shard, by its name.
+      ValueError: no finished records there, none at all, another scale, patches or windows
+        larger than the records', a shard missing; while reading: a damaged or short shard, by its
+        name.
     """
     for name, value in (("batch_size", batch_size), ("patch_size", patch_size)):
         if value < 1:
@@ -70,10 +75,15 @@ def record_batches(
     preparation = read_preparation(records_dir)
     preparation.check(scale=scale, patch_size=patch_size)
     split, features = _open_split(preparation.directory)
+    window = window or Window()
+    inputs, truths = window.middle(preparation.window)
 
     def prepare(position: tf.Tensor, serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+        example = features.deserialize_example(serialized)
+        hr = example["hr"]
         return _augmented(
-            features.deserialize_example(serialized),
+            example["lr"][inputs],
+            hr if len(hr.shape) == 3 else hr[truths] if window.truths > 1 else hr[truths.start],
             _fold_in(seed, _AUGMENTATION, position),
             patch_size=patch_size,
             scale=scale,
@@ -94,25 +104,25 @@ def record_batches(
 
 
 def _augmented(
-    example: dict[str, tf.Tensor],
+    lr: tf.Tensor,
+    hr: tf.Tensor,
     seed: tf.Tensor,
     *,
     patch_size: int,
     scale: int,
     **allowed: bool,
 ) -> dict[str, tf.Tensor]:
-    """A patch of a record, cut out and turned as the seed says."""
+    """A patch of an example, cut out and turned as the seed says."""
     integers = tf.random.stateless_uniform(
         [augment.RANDOM_INTEGERS], seed=seed, maxval=augment.RANDOM_LIMIT, dtype=tf.int32
     )
-    side = example["lr"].shape[1]
+    frames, side = lr.shape[:2]
+    before = hr.shape[:-3]
     choice = augment.choose(integers, height=side, width=side, patch_size=patch_size, **allowed)
-    lr, hr = augment.augment(
-        example["lr"], example["hr"], choice, patch_size=patch_size, scale=scale, reverse=reverse
-    )
+    lr, hr = augment.augment(lr, hr, choice, patch_size=patch_size, scale=scale, reverse=reverse)
     return {
-        "lr": tf.ensure_shape(lr, [FRAMES, patch_size, patch_size, 3]),
-        "hr": tf.ensure_shape(hr, [scale * patch_size, scale * patch_size, 3]),
+        "lr": tf.ensure_shape(lr, [frames, patch_size, patch_size, 3]),
+        "hr": tf.ensure_shape(hr, [*before, scale * patch_size, scale * patch_size, 3]),
     }
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from supervegan_jax.data import augment
-from supervegan_jax.data.records import FRAMES
+from supervegan_jax.data.records import Window, truth_shape
 
 _BATCHES_AHEAD = 4
 _POLL_SECONDS = 0.1
@@ -48,6 +48,7 @@ def memory_batches(
     patch_size: int,
     batch_size: int,
     seed: int,
+    window: Window | None = None,
     first_step: int = 0,
     horizontal_flip: bool = True,
     vertical_flip: bool = False,
@@ -65,13 +66,15 @@ def memory_batches(
       patch_size: p, side of the input patches.
       batch_size: b.
       seed: not negative.
+      window: the frames of an example; None is five of input and the ground truth of one.
       first_step: the step of the first batch.
       horizontal_flip: whether columns may be reversed.
       vertical_flip: whether rows may be reversed.
       time_reversal: whether input windows may run backwards.
 
     Yields:
-      {"lr": uint8 [b, 5, p, p, 3], "hr": uint8 [b, r*p, r*p, 3]}.
+      {"lr": uint8 [b, t, p, p, 3], "hr": uint8 [b, r*p, r*p, 3]}, or [b, k, r*p, r*p, 3] if k > 1
+      frames have ground truth.
 
     Raises:
       ValueError: no frame to draw, or a pair of another scale or smaller than a patch.
@@ -84,12 +87,15 @@ def memory_batches(
     ):
         if value < least:
             raise ValueError(f"{name} is {value}, must be at least {least}")
+    window = window or Window()
+    window.check()
     for pair in pairs:
         _check_pair(pair, scale=scale, patch_size=patch_size)
-    weights = np.array([pair.weight * len(pair.hr) for pair in pairs], np.float64)
-    if not weights.sum() > 0:
+    firsts = [_firsts(pair, window) for pair in pairs]
+    weights = [pair.weight * len(of) for pair, of in zip(pairs, firsts, strict=True)]
+    if not sum(weights) > 0:
         raise ValueError(f"no frames to train on in {len(pairs)} clips")
-    probabilities = weights / weights.sum()
+    probabilities = np.array(weights, np.float64) / sum(weights)
     allowed = {
         "horizontal_flip": horizontal_flip,
         "vertical_flip": vertical_flip,
@@ -99,7 +105,8 @@ def memory_batches(
     def draw_batch(step: int) -> dict[str, np.ndarray]:
         rng = np.random.default_rng([seed, step])
         chosen = rng.choice(len(pairs), size=batch_size, p=probabilities)
-        return _draw_batch([pairs[index] for index in chosen], rng, patch_size, scale, **allowed)
+        drawn = [(pairs[index], firsts[index]) for index in chosen]
+        return _draw_batch(drawn, rng, window, patch_size, scale, **allowed)
 
     return _work_ahead(map(draw_batch, itertools.count(first_step)))
 
@@ -130,47 +137,60 @@ def _check_pair(pair: ClipPair, *, scale: int, patch_size: int) -> None:
             )
 
 
+def _firsts(pair: ClipPair, window: Window) -> np.ndarray:
+    """Indexes of the frames of `pair.hr` that begin `window.truths` frames in a row, int [n]."""
+    later = window.truths - 1
+    centers = np.asarray(pair.centers)
+    ends = centers[later:]
+    return np.flatnonzero(ends - centers[: len(ends)] == later)
+
+
 def _draw_batch(
-    chosen: Sequence[ClipPair],
+    chosen: Sequence[tuple[ClipPair, np.ndarray]],
     rng: np.random.Generator,
+    window: Window,
     patch_size: int,
     scale: int,
     **allowed: bool,
 ) -> dict[str, np.ndarray]:
-    """One example of each pair, drawn by `rng`."""
+    """One example of each pair and its `_firsts`, drawn by `rng`."""
     size, side = len(chosen), scale * patch_size
     integers = rng.integers(augment.RANDOM_LIMIT, size=(size, augment.RANDOM_INTEGERS + 2))
-    lr = np.empty((size, FRAMES, patch_size, patch_size, 3), np.uint8)
-    hr = np.empty((size, side, side, 3), np.uint8)
-    for row, pair in enumerate(chosen):
-        _draw_example(pair, integers[row], lr[row], hr[row], scale=scale, **allowed)
+    lr = np.empty((size, window.frames, patch_size, patch_size, 3), np.uint8)
+    hr = np.empty((size, *truth_shape(window, side)), np.uint8)
+    for row, (pair, firsts) in enumerate(chosen):
+        _draw_example(pair, firsts, integers[row], window, lr[row], hr[row], scale=scale, **allowed)
     return {"lr": lr, "hr": hr}
 
 
 def _draw_example(
     pair: ClipPair,
+    firsts: np.ndarray,
     integers: np.ndarray,
+    window: Window,
     lr_patch: np.ndarray,
     hr_patch: np.ndarray,
     *,
     scale: int,
     **allowed: bool,
 ) -> None:
-    """Fills [5, p, p, 3] and [r*p, r*p, 3] as `RANDOM_INTEGERS` + 2 uniform integers say."""
+    """Fills the patches of one example as `RANDOM_INTEGERS` + 2 uniform integers say."""
     lr = pair.lr[integers[0] % len(pair.lr)]
-    frame = integers[1] % len(pair.hr)
+    frame = int(firsts[integers[1] % len(firsts)])
     patch_size = lr_patch.shape[1]
     choice = augment.choose(
         integers[2:], height=lr.shape[1], width=lr.shape[2], patch_size=patch_size, **allowed
     )
-    lr, hr = augment.augment(lr, pair.hr[frame], choice, patch_size=patch_size, scale=scale)
+    truths = pair.hr[frame : frame + window.truths]
+    lr, hr = augment.augment(lr, truths, choice, patch_size=patch_size, scale=scale)
     # `lr` is still the whole clip, as a view that may run backwards.
-    center = pair.centers[frame]
+    first = int(pair.centers[frame])
     if choice.time:
-        center = len(lr) - 1 - center
-    for target, index in zip(lr_patch, window_indexes(center, len(lr)), strict=True):
+        first = len(lr) - first - window.truths
+    for target, index in zip(lr_patch, window.inputs(first, len(lr)), strict=True):
         _copy_image(target, lr[index], mirrored=choice.columns)
-    _copy_image(hr_patch, hr, mirrored=choice.columns)
+    for target, truth in zip(hr_patch.reshape(hr.shape), hr, strict=True):
+        _copy_image(target, truth, mirrored=choice.columns)
 
 
 def _copy_image(target: np.ndarray, source: np.ndarray, *, mirrored: bool) -> None:
@@ -180,12 +200,6 @@ def _copy_image(target: np.ndarray, source: np.ndarray, *, mirrored: bool) -> No
         return
     for channel in range(source.shape[-1]):
         target[..., channel] = source[..., channel]
-
-
-def window_indexes(center: int, frames: int) -> np.ndarray:
-    """The 5 frames round `center`, int [5]; beyond the clip's ends its first or last frame."""
-    half = FRAMES // 2
-    return np.clip(np.arange(center - half, center + half + 1), 0, frames - 1)
 
 
 def _work_ahead(batches: Iterator[dict[str, np.ndarray]]) -> Iterator[dict[str, np.ndarray]]:

@@ -16,7 +16,6 @@ from typing import Any, Final
 import numpy as np
 
 VERSION: Final = 1
-FRAMES: Final = 5  # input frames of a record; the ground truth belongs to the middle one
 FILE_NAME: Final = "preparation.json"
 DATASET_NAME: Final = "supervegan"
 _CLIP_KEYS: Final = ("clip_id", "frame_count", "width", "height", "fps", "encodes", "train_frames")
@@ -25,6 +24,68 @@ _VALIDATION_KEYS: Final = (
     *("clip_id", "reference", "input", "codec", "first_frame", "frame_count", "fps"),
     *("target_kbps", "measured_kbps"),
 )
+
+
+@dataclasses.dataclass(frozen=True)
+class Window:
+    """The frames of one example: input frames in a row, ground truth of those in the middle.
+
+    Attributes:
+      frames: input frames.
+      truths: how many of them have their ground truth; as many on either side have none.
+    """
+
+    frames: int = 5
+    truths: int = 1
+
+    @property
+    def reach(self) -> int:
+        """Input frames before the first that has its ground truth, and after the last."""
+        return (self.frames - self.truths) // 2
+
+    def check(self) -> None:
+        """Raises `ValueError` unless the ground truth lies in the middle of the input."""
+        if not 1 <= self.truths <= self.frames or (self.frames - self.truths) % 2:
+            raise ValueError(
+                f"{self.truths} frames of ground truth for {self.frames} input frames: from 1 to "
+                "as many, with as many input frames before the first as after the last"
+            )
+
+    def inputs(self, first: int, frame_count: int) -> list[int]:
+        """The input frames, if frame `first` of a clip is the first that has its ground truth.
+
+        Beyond the clip's ends its first or last frame is repeated.
+        """
+        frames = range(first - self.reach, first + self.truths + self.reach)
+        return [min(max(frame, 0), frame_count - 1) for frame in frames]
+
+    def firsts(self, train: tuple[int, int], frame_count: int) -> tuple[int, int]:
+        """What `first` may be, and one past it: windows reach past a clip's ends and no other.
+
+        Args:
+          train: first frame and one past the last that the window may show.
+          frame_count: of the clip.
+        """
+        first, last = train
+        return (
+            first if first == 0 else first + self.reach,
+            (last if last == frame_count else last - self.reach) - self.truths + 1,
+        )
+
+    def middle(self, wider: "Window") -> tuple[slice, slice]:
+        """The input frames and the ground truth of a wider window that make up this one.
+
+        Raises:
+          ValueError: it is no wider.
+        """
+        skipped = (wider.truths - self.truths) // 2
+        start = wider.reach + skipped - self.reach
+        if skipped < 0 or start < 0 or start + self.frames > wider.frames:
+            raise ValueError(
+                f"{self.frames} input frames, {self.truths} of them with ground truth, are asked "
+                f"of records with {wider.frames} and {wider.truths}"
+            )
+        return slice(start, start + self.frames), slice(skipped, skipped + self.truths)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,6 +98,7 @@ class Preparation:
       scale: r, 4 or 2.
       patch_size: p, side of the input patches in pixels.
       frames: input frames of a record.
+      truths: of which so many in the middle have ground truth.
       bitrate_kbps: target bitrates of the inputs in kbit/s.
       codecs: of the inputs.
       seed: of the drawing of patches.
@@ -54,6 +116,7 @@ class Preparation:
     scale: int
     patch_size: int
     frames: int
+    truths: int
     bitrate_kbps: tuple[int, ...]
     codecs: tuple[str, ...]
     seed: int
@@ -61,6 +124,11 @@ class Preparation:
     data: str
     clips: tuple[dict[str, Any], ...]
     validation: tuple[dict[str, Any], ...]
+
+    @property
+    def window(self) -> Window:
+        """The frames of a record."""
+        return Window(self.frames, self.truths)
 
     def check(self, *, scale: int, patch_size: int | None = None) -> None:
         """Raises `ValueError` unless the records serve a config of this scale and patch size.
@@ -107,11 +175,13 @@ def encode_path(data: Path, clip_id: str, codec: str, kbps: int, scale: int) -> 
 def _parse(directory: Path, content: dict[str, Any]) -> Preparation:
     if content["version"] != VERSION:
         raise ValueError(f"version is {content['version']}, must be {VERSION}")
-    for name in ("scale", "patch_size", "frames", "seed", "patch_count"):
+    content = {"truths": 1, **content}  # older records have one, and do not say so
+    for name in ("scale", "patch_size", "frames", "truths", "seed", "patch_count"):
         if type(content[name]) is not int:
             raise ValueError(f"{name} is {content[name]!r}, must be a whole number")
-    if content["scale"] not in (2, 4) or content["frames"] != FRAMES or content["patch_size"] < 1:
-        raise ValueError("scale must be 2 or 4, frames 5 and patch_size at least 1")
+    if content["scale"] not in (2, 4) or content["patch_size"] < 1:
+        raise ValueError("scale must be 2 or 4 and patch_size at least 1")
+    Window(content["frames"], content["truths"]).check()
     for clip in content["clips"]:
         _require(clip, _CLIP_KEYS)
         first, last = clip["train_frames"]
@@ -131,6 +201,11 @@ def _parse(directory: Path, content: dict[str, Any]) -> Preparation:
 def _require(entry: dict[str, Any], keys: tuple[str, ...]) -> None:
     for key in keys:
         entry[key]
+
+
+def truth_shape(window: Window, side: int) -> tuple[int, ...]:
+    """Of a patch of ground truth, `side` pixels square; a single frame has no axis of time."""
+    return ((window.truths,) if window.truths > 1 else ()) + (side, side, 3)
 
 
 def load_tensorflow() -> tuple[ModuleType, ModuleType]:
@@ -153,16 +228,18 @@ def _is_news(record: logging.LogRecord) -> bool:
     return "FeatureConnector.dtype" not in record.getMessage()
 
 
-def features(scale: int, patch_size: int) -> Any:
+def features(scale: int, patch_size: int, window: Window) -> Any:
     """The schema of a record, a `tfds.features.FeaturesDict`.
 
-    `lr` uint8 [5, p, p, 3] and `hr` uint8 [r*p, r*p, 3] are stored as bare bytes, so that decoding
-    costs nothing; `clip_id`, the centre `frame` and the top-left corner `y`, `x` (input pixels)
-    tell where they come from.
+    `lr` uint8 [t, p, p, 3] and `hr` uint8 [r*p, r*p, 3], or [k, r*p, r*p, 3] if k > 1 frames have
+    ground truth, are stored as bare bytes, so that decoding costs nothing; `clip_id`, the first
+    `frame` with ground truth and the top-left corner `y`, `x` (input pixels) tell where they come
+    from.
 
     Args:
       scale: r.
       patch_size: p, in input pixels.
+      window: t and k.
     """
     _, tfds = load_tensorflow()
 
@@ -171,8 +248,8 @@ def features(scale: int, patch_size: int) -> Any:
 
     return tfds.features.FeaturesDict(
         {
-            "lr": image(FRAMES, patch_size, patch_size, 3),
-            "hr": image(scale * patch_size, scale * patch_size, 3),
+            "lr": image(window.frames, patch_size, patch_size, 3),
+            "hr": image(*truth_shape(window, scale * patch_size)),
             "clip_id": tfds.features.Text(),
             "frame": np.int32,
             "y": np.int32,

@@ -1,18 +1,15 @@
 """The held-out frames of a preparation, as whole frames with what came before and after them."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from supervegan_jax.data.memory import window_indexes
-from supervegan_jax.data.records import FRAMES, read_preparation
+from supervegan_jax.data.records import Window, read_preparation
 from supervegan_jax.video.reader import read_clip
-
-_MARGIN = FRAMES // 2
 
 
 @dataclass(frozen=True)
@@ -21,13 +18,14 @@ class ValidationClip:
 
     Attributes:
       name: the clip's id.
-      lr: uint8 [n, h, w, 3], the decoded input with up to two more frames on either side.
+      lr: uint8 [n, h, w, 3], the decoded input with up to t // 2 more frames on either side.
       hr: uint8 [m, r*h, r*w, 3], the ground truth.
       lead: how many frames of `lr` come before the first of `hr`.
       codec: uint8 [m, r*h, r*w, 3], the ground truth through the plain codec at the same bitrate,
         or None where it was not prepared.
       fps: frames per second.
       measured_kbps: bitrate of the input file in kbit/s.
+      window: the input frames of one of `hr`.
     """
 
     name: str
@@ -37,23 +35,27 @@ class ValidationClip:
     codec: np.ndarray | None
     fps: float
     measured_kbps: float
+    window: Window = field(default_factory=Window)
 
 
 def windows(clip: ValidationClip) -> Iterator[np.ndarray]:
-    """The input window, uint8 [5, h, w, 3], of each frame of `clip.hr`.
+    """The input window, uint8 [t, h, w, 3], of each frame of `clip.hr`.
 
     Frames are repeated at the real ends of the clip only: elsewhere `clip.lr` has the neighbours.
     """
     for index in range(len(clip.hr)):
-        yield clip.lr[window_indexes(clip.lead + index, len(clip.lr))]
+        yield clip.lr[clip.window.inputs(clip.lead + index, len(clip.lr))]
 
 
-def load_validation(records_dir: str | Path, max_frames: int | None = None) -> list[ValidationClip]:
+def load_validation(
+    records_dir: str | Path, max_frames: int | None = None, frames: int = 5
+) -> list[ValidationClip]:
     """Decodes the held-out frames that preparation.json lists.
 
     Args:
       records_dir: folder of the records.
       max_frames: at most so many frames of each clip, from its first held-out one on; None is all.
+      frames: t, that a network reads at once.
 
     Raises:
       ValueError: nothing held out, or a file with fewer frames than the preparation says.
@@ -66,17 +68,22 @@ def load_validation(records_dir: str | Path, max_frames: int | None = None) -> l
         raise ValueError(f"the preparation in {str(records_dir)!r} holds no frames out")
     lengths = {clip["clip_id"]: clip["frame_count"] for clip in preparation.clips}
     return [
-        _load_clip(records_dir, entry, lengths[entry["clip_id"]], max_frames)
+        _load_clip(records_dir, entry, lengths[entry["clip_id"]], max_frames, Window(frames))
         for entry in preparation.validation
     ]
 
 
 def _load_clip(
-    records_dir: Path, entry: dict[str, Any], clip_length: int, max_frames: int | None
+    records_dir: Path,
+    entry: dict[str, Any],
+    clip_length: int,
+    max_frames: int | None,
+    window: Window,
 ) -> ValidationClip:
     first, count = entry["first_frame"], entry["frame_count"]
     count = min(count, max_frames or count)
-    start, stop = max(first - _MARGIN, 0), min(first + count + _MARGIN, clip_length)
+    start = max(first - window.reach, 0)
+    stop = min(first + count + window.reach, clip_length)
     codec = entry.get("codec")
 
     def read(name: str, first_frame: int, frame_count: int) -> np.ndarray:
@@ -90,4 +97,5 @@ def _load_clip(
         codec=None if codec is None else read(codec, first, count),
         fps=float(Fraction(entry["fps"])),
         measured_kbps=float(entry["measured_kbps"]),
+        window=window,
     )
