@@ -5,10 +5,38 @@ from typing import Any
 import jax
 from flax import linen as nn
 
-from supervegan_jax.models.supervegan import SuperVegan
+from supervegan_jax.models import duf, edvr, esrgan, fsrcnn, mfqe, rlfn, srvgg, supervegan, tecogan
 
+# A generator's class: its fields, with the name, describe a network.
 GENERATORS: dict[str, type[nn.Module]] = {
-    "supervegan": SuperVegan,
+    "supervegan": supervegan.SuperVegan,
+    "duf": duf.Duf,
+    "edvr": edvr.Edvr,
+    "esrgan": esrgan.Esrgan,
+    "tecogan": tecogan.TecoGan,
+    "mfqe": mfqe.Mfqe2,
+    "srvgg": srvgg.Srvgg,
+    "rlfn": rlfn.Rlfn,
+    "fsrcnn": fsrcnn.Fsrcnn,
+}
+
+_VARIANTS = {
+    "supervegan": supervegan.VARIANTS,
+    "duf": duf.VARIANTS,
+    "edvr": edvr.VARIANTS,
+    "esrgan": esrgan.VARIANTS,
+    "tecogan": tecogan.VARIANTS,
+    "mfqe": mfqe.VARIANTS,
+    "srvgg": srvgg.VARIANTS,
+    "rlfn": rlfn.VARIANTS,
+    "fsrcnn": fsrcnn.VARIANTS,
+}
+
+# The published networks: name -> what `build_generator` takes.
+PUBLISHED: dict[str, dict[str, Any]] = {
+    name: {"name": generator, **fields}
+    for generator, variants in _VARIANTS.items()
+    for name, fields in variants.items()
 }
 
 

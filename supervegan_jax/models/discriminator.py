@@ -62,7 +62,7 @@ class Discriminator(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, train: bool = True) -> jax.Array:
         """Judges images [b, h, w, 3] in [0, 1]; h and w at least 32, or 2 to the `halvings`.
 
         Raises:
@@ -115,7 +115,7 @@ class FeatureDiscriminator(nn.Module):
     dtype: Any = jnp.float32
 
     @nn.compact
-    def __call__(self, features: Mapping[str, jax.Array]) -> jax.Array:
+    def __call__(self, features: Mapping[str, jax.Array], train: bool = True) -> jax.Array:
         """Judges {layer: [b, h, w, c]}, sides whole multiples of the deepest layer's.
 
         Returns:

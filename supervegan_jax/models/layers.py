@@ -20,6 +20,25 @@ def lrelu(x: jax.Array) -> jax.Array:
     return nn.leaky_relu(x, NEGATIVE_SLOPE)
 
 
+class PReLU(nn.Module):
+    """x, or slope x where x is negative, with a learned slope a channel (He et al. 2015).
+
+    Attributes:
+      initial: the slopes at first.
+      dtype: of the features; the slopes are float32.
+    """
+
+    initial: float = 0.25
+    dtype: Any = jnp.float32
+
+    @nn.compact
+    def __call__(self, x: jax.Array) -> jax.Array:
+        """[..., c] -> [..., c]."""
+        init = nn.initializers.constant(self.initial)
+        slope = self.param("slope", init, (x.shape[-1],), jnp.float32).astype(self.dtype)
+        return jnp.where(x >= 0, x, x * slope.reshape((1,) * (x.ndim - 1) + (-1,)))
+
+
 class Conv(nn.Module):
     """Convolution with bias, 3x3 unless said: [b, h, w, c] -> [b, h', w', features].
 

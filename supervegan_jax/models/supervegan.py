@@ -1,7 +1,7 @@
 """The SUPERVEGAN generator: stage A restores, stage B adds detail (III-A, Eq. 1-5)."""
 
 from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -15,6 +15,7 @@ from supervegan_jax.ops.dynamic_filter import (
     apply_softmax_filters,
     bilinear_filter_logits,
 )
+from supervegan_jax.ops.pad import pad_to_multiple
 from supervegan_jax.ops.resize import upsample_bicubic, upsample_nearest
 from supervegan_jax.ops.shared_windows import consecutive_windows
 from supervegan_jax.ops.space import depth_to_space
@@ -141,7 +142,7 @@ class StageB(nn.Module):
         up = depth_to_space(up, self.grid)
         _, h, w, _ = up.shape
         # Halving and doubling an odd side would give a side one larger.
-        up = pad_to_even(up)
+        up = pad_to_multiple(up, 2)
         skip = ResidualBlocks(self.outer_blocks, name="encoder_blocks", **kwargs)(up)
 
         low = lrelu(Conv(self.inner_width, stride=2, name="down", **kwargs)(skip))
@@ -201,6 +202,11 @@ class SuperVegan(nn.Module):
     inner_blocks: int = 2
     detail_floor: float = 0.0
     dtype: Any = jnp.float32
+
+    frames: ClassVar[int] = FRAMES  # of a window
+    stages: ClassVar[tuple[str, ...]] = ("a", "b")
+    channels: ClassVar[int] = 3  # of the images
+    recurrent: ClassVar[bool] = False  # it reads windows, not clips
 
     def setup(self) -> None:
         """Creates the two stages."""
@@ -264,7 +270,7 @@ class SuperVegan(nn.Module):
             raise ValueError(f"stage {stage!r}; 'a' and 'b' are accepted")
         _, _, h, w, _ = x.shape
         if self.scale == 2:  # the strided stem needs even sides
-            x = pad_to_even(x)
+            x = pad_to_multiple(x, 2)
         y_a, features = self.stage_a(x)
         half = self.scale // 2
         outputs = {"stage_a": y_a[:, : half * h, : half * w]}
@@ -272,6 +278,11 @@ class SuperVegan(nn.Module):
             y_b = upsample_bicubic(y_a) + self.stage_b(features)
             outputs["stage_b"] = y_b[:, : self.scale * h, : self.scale * w]
         return outputs
+
+    def outputs(self, x: jax.Array, stage: str = "b", train: bool = False) -> dict[str, jax.Array]:
+        """`__call__` as training calls every network; nothing here depends on `train`."""
+        del train
+        return self(x, stage)
 
     def enhance(
         self,
@@ -301,7 +312,7 @@ class SuperVegan(nn.Module):
             raise ValueError(f"stage {stage!r}; 'a' and 'b' are accepted")
         _, h, w, _ = frames.shape
         if self.scale == 2:
-            frames = pad_to_even(frames)
+            frames = pad_to_multiple(frames, 2)
         y_a, features = self.stage_a(frames, consecutive=True, one_by_one=one_by_one)
 
         def detail(y_a: jax.Array, features: jax.Array) -> jax.Array:
@@ -338,15 +349,6 @@ def shrink_faint(y: jax.Array, floor: float) -> jax.Array:
     energy = jnp.mean(jnp.square(y), axis=-1, keepdims=True)
     energy = nn.avg_pool(energy, (3, 3), padding="SAME")
     return y * (energy / (energy + floor**2))
-
-
-def pad_to_even(x: jax.Array) -> jax.Array:
-    """Repeats the last row and column of [..., h, w, c] where h or w is odd."""
-    h, w = x.shape[-3:-1]
-    # For a symbolic h, 2 * ceil(h / 2) halves again to a whole number; h + h % 2 does not.
-    rows, columns = (h + 1) // 2 * 2 - h, (w + 1) // 2 * 2 - w
-    widths = [(0, 0)] * (x.ndim - 3) + [(0, rows), (0, columns), (0, 0)]
-    return jnp.pad(x, widths, mode="edge")
 
 
 def blend_stages(y_a: jax.Array, y_b: jax.Array, alpha: jax.Array | float) -> jax.Array:
