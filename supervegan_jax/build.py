@@ -1,6 +1,6 @@
 """From a configuration to the objects that train: the only reader of config fields beside main."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -11,10 +11,17 @@ import numpy as np
 from flax import linen as nn
 from ml_collections import ConfigDict
 
+from supervegan_jax.data.records import Window
 from supervegan_jax.losses.adversarial import ADVERSARIAL_LOSSES, AdversarialLoss
 from supervegan_jax.losses.perceptual import perceptual_loss
 from supervegan_jax.models import build_generator
 from supervegan_jax.models.discriminator import Discriminator, FeatureDiscriminator
+from supervegan_jax.models.esrgan_discriminators import UNetDiscriminator, VggDiscriminator
+from supervegan_jax.models.tecogan_discriminator import (
+    TecoGanDiscriminator,
+    ping_pong_flows,
+    show_triplets,
+)
 from supervegan_jax.models.vgg import VGG
 from supervegan_jax.pretrained.vgg_weights import load_vgg
 from supervegan_jax.training.checkpoints import flatten, unflatten
@@ -66,6 +73,7 @@ def build_system(config: ConfigDict, phases: tuple[Phase, ...]) -> System:
         shown=shown,
         adversarial=adversarial_loss(config.discriminator.loss),
         discriminator_crop=config.discriminator.crop_size,
+        ping_pong=config.data.ping_pong,
         perceptual=partial(perceptual_loss, unit_length=config.perceptual.unit_length),
         perceptual_crop=config.perceptual.crop_size,
         optimizer=make_optimizer(optimizer.b1, optimizer.b2, optimizer.max_gradient_norm),
@@ -83,21 +91,46 @@ def build_system(config: ConfigDict, phases: tuple[Phase, ...]) -> System:
     )
 
 
-def build_discriminator(config: ConfigDict, dtype: Any) -> tuple[nn.Module, Shown]:
+def build_discriminator(config: ConfigDict, dtype: Any) -> tuple[nn.Module | None, Shown]:
     """The discriminator, and what it is shown of images.
 
     Raises:
       ValueError: the config's `discriminator.input` is unknown.
     """
     fields = config.discriminator
+    if fields.input == "none":
+        return None, _images
     if fields.input == "features":
-        return FeatureDiscriminator(fields.width, dtype), lambda features, images: features(images)
+        module = FeatureDiscriminator(fields.width, dtype)
+        return module, lambda features, images, outputs: features(images)
+    if fields.input == "triplets":
+        return TecoGanDiscriminator(dtype=dtype), _triplets
     if fields.input != "image":
-        raise ValueError(f"discriminator.input {fields.input!r}; accepted are image, features")
-    module = Discriminator(
+        raise ValueError(
+            f"discriminator.input {fields.input!r}; accepted are image, features, triplets, none"
+        )
+    if fields.kind == "esrgan":
+        return VggDiscriminator(width=fields.width, dtype=dtype), _images
+    if fields.kind == "unet":
+        return UNetDiscriminator(width=fields.width, dtype=dtype), _images
+    if fields.kind != "supervegan":
+        raise ValueError(
+            f"discriminator.kind {fields.kind!r}; accepted are supervegan, esrgan, unet"
+        )
+    own = Discriminator(
         fields.width, fields.detail_input, fields.halvings, fields.patch_logits, dtype
     )
-    return module, lambda features, images: images
+    return own, _images
+
+
+def _images(features: Any, images: jax.Array, outputs: Mapping[str, jax.Array]) -> jax.Array:
+    return images
+
+
+def _triplets(features: Any, images: jax.Array, outputs: Mapping[str, jax.Array]) -> jax.Array:
+    """Three frames in a row of clips that go forth and back, as TecoGAN's discriminator wants."""
+    clips = images.reshape(*outputs["read"].shape[:2], *images.shape[1:])
+    return show_triplets(outputs["read"], clips, ping_pong_flows(outputs["flows"]))
 
 
 def adversarial_loss(name: str) -> AdversarialLoss:
@@ -151,6 +184,19 @@ def _select(tree: Any, like: Any) -> Any:
     return {name: _select(tree[name], value) for name, value in like.items()}
 
 
+def training_window(config: ConfigDict) -> Window:
+    """The frames of a training example: those the network reads for each that has a truth.
+
+    Raises:
+      ValueError: `data.truths` is not positive.
+    """
+    truths = config.data.truths
+    if truths < 1:
+        raise ValueError(f"data.truths {truths}; at least 1 is needed")
+    generator: Any = build_model(config)
+    return Window(generator.frames + truths - 1, truths)
+
+
 def build_batches(config: ConfigDict, records: Path) -> Batches:
     """The training source: (phase, first step) -> endless batches.
 
@@ -158,7 +204,9 @@ def build_batches(config: ConfigDict, records: Path) -> Batches:
       ValueError: the source is unknown, or the records do not fit the config.
     """
     data = config.data
+    window = training_window(config)
     shared = {
+        "window": window,
         "scale": config.model.scale,
         "patch_size": data.patch_size,
         "batch_size": data.batch_size,
@@ -181,7 +229,12 @@ def build_batches(config: ConfigDict, records: Path) -> Batches:
         from supervegan_jax.data.clip_pairs import load_pairs
         from supervegan_jax.data.memory import memory_batches
 
-        pairs = load_pairs(records, scale=config.model.scale, max_frames=data.max_frames or None)
+        pairs = load_pairs(
+            records,
+            scale=config.model.scale,
+            max_frames=data.max_frames or None,
+            window=window,
+        )
         source = partial(memory_batches, pairs, **shared)
     else:
         raise ValueError(f"data.source {data.source!r}; accepted are records, memory")

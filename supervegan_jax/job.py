@@ -35,12 +35,22 @@ def train(config: ConfigDict, workdir: Path) -> None:
     records = prepare_records(config, workdir)
     preparation = read_preparation(records)
     preparation.check(scale=config.model.scale, patch_size=config.data.patch_size)
-    clips = load_validation(records, config.evaluation_frames) if preparation.validation else []
+    generator: Any = system.generator
+    clips = []
+    if preparation.validation and not generator.recurrent:
+        clips = load_validation(records, config.evaluation_frames, generator.frames)
     if not clips:
-        print(f"note: {records} holds no frames out (data_prep's --holdout): nothing is scored")
+        reason = (
+            "the network is recurrent, and frames are scored window by window"
+            if generator.recurrent
+            else f"{records} holds no frames out (data_prep's --holdout)"
+        )
+        print(f"note: {reason}: nothing is scored")
     evaluator = Evaluator(system.generator, load_lpips_params("alexnet"))
 
     def evaluate(state: TrainState, phase: Phase) -> dict[str, float]:
+        if not clips:
+            return {}
         examples = ((w, hr) for clip in clips for w, hr in zip(windows(clip), clip.hr, strict=True))
         return evaluator.evaluate(state.ema, examples, phase.stage)
 
@@ -126,13 +136,15 @@ def prepare_records(config: ConfigDict, workdir: Path) -> Path:
     from data_prep.clips import embedded_clip
     from data_prep.prepare import prepare
 
-    videos = config.data.videos
+    videos, window = config.data.videos, build.training_window(config)
     names = (videos,) if isinstance(videos, str) else videos
     return prepare(
         [embedded_clip() if name == "embedded" else Path(name) for name in names],
         workdir / "data",
         scale=config.model.scale,
         patch_size=config.data.patch_size,
+        frames=window.frames,
+        truths=window.truths,
         seed=config.seed,
         **config.prepare.to_dict(),
     )

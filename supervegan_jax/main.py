@@ -18,6 +18,7 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Where checkpoints, logs and pic
 
 def main() -> int | None:
     """Parses the flags and trains; returns an exit code."""
+    _check_config_file(sys.argv[1:])
     try:
         rest = flags.FLAGS(sys.argv)
     except (AttributeError, KeyError) as error:
@@ -50,6 +51,16 @@ def main() -> int | None:
             print(f"{stop}; the same command goes on from there", file=sys.stderr)
             return 143
     return None
+
+
+def _check_config_file(arguments: list[str]) -> None:
+    """Raises `ValueError` if --config names no file; ml_collections would say so in three lines."""
+    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+        flag, _, name = argument.partition("=")
+        if flag.lstrip("-") == "config":
+            path = Path(name or following)
+            if not path.is_file():
+                raise ValueError(f"--config {str(path)!r}: there is no such file; see configs/")
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ TITLES = {
     "h264": "H.264 720p, same bitrate",
     "stage_a": "stage A",
     "stage_b": "stage B",
+    "output": "network",
     "reference": "ground truth",
 }
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from supervegan_jax.losses.adversarial import ADVERSARIAL_LOSSES
-from supervegan_jax.losses.pixel import flat, grid, mse
+from supervegan_jax.losses.pixel import charbonnier, flat, flicker, grid, huber, l1, mse
 from supervegan_jax.losses.total import TERMS, LossInputs, total_loss
 from supervegan_jax.ops.resize import downsample_bilinear
 
@@ -32,6 +32,28 @@ def test_mse_by_hand():
         mse(x, y[:, :, :, :2])
 
 
+@pytest.mark.parametrize(
+    ("loss", "expected", "slopes"),
+    [
+        (l1, (0 + 0.004 + 0.5) / 3, (1, 1, -1)),
+        (
+            charbonnier,
+            (1e-3 + (0.004**2 + 1e-6) ** 0.5 + (0.25 + 1e-6) ** 0.5) / 3,
+            (0, 0.004 / (0.004**2 + 1e-6) ** 0.5, -0.5 / (0.25 + 1e-6) ** 0.5),
+        ),
+        (huber, (0 + 0.004**2 / 2 + 0.01 * (0.5 - 0.005)) / 3, (0, 0.004, -0.01)),
+    ],
+)
+def test_robust_losses_by_hand(loss, expected, slopes):
+    target = jnp.array([[[[0.5, 0.5, 0.5]]]])
+    estimate = target + jnp.array([0.0, 0.004, -0.5])
+    assert float(loss(estimate, target)) == pytest.approx(expected, rel=1e-5)
+    gradient = jax.grad(loss)(estimate, target)[0, 0, 0]
+    np.testing.assert_allclose(gradient, np.array(slopes) / 3, rtol=1e-4, atol=1e-7)
+    with pytest.raises(ValueError, match=f"{loss.__name__} of shapes"):
+        loss(estimate, target[..., :2])
+
+
 def test_only_what_repeats_counts_as_a_grid():
     rng = np.random.default_rng(0)
     target = jnp.asarray(rng.random((2, 70, 133, 3), np.float32))
@@ -49,6 +71,27 @@ def test_only_what_repeats_counts_as_a_grid():
         grid(target[:, :63], target[:, :63])
     with pytest.raises(ValueError, match="grid of shapes"):
         grid(target, target[:1])
+
+
+def test_flicker_is_the_change_that_the_target_does_not_have_where_it_stands_still():
+    # Two clips of three frames, one pixel: still; moving by half the range at one step.
+    target = np.full((6, 1, 1, 3), 0.25, np.float32)
+    target[5:] = 0.75
+    estimate = target + 0.5  # a lasting error does not flicker
+    assert float(flicker(jnp.asarray(estimate), jnp.asarray(target), 3)) == 0
+    estimate[1] += 0.125  # comes and goes: two changes of 1/8 in the still clip
+    moving = 1 / (1 + (0.5 * 255 / 2) ** 2)
+    estimate[5] += 0.125
+    expected = 0.125**2 * (1 + 1 + 0 + moving) / 4
+    assert float(flicker(jnp.asarray(estimate), jnp.asarray(target), 3)) == pytest.approx(expected)
+    gradient = jax.grad(lambda x: flicker(x, jnp.asarray(target), 3))(jnp.asarray(estimate))
+    # d/dx of ((x1 - x0)^2 + (x2 - x1)^2) / (4 steps * 3 channels)
+    by_hand = 0.125 * np.array([-2, 4, -2]) / 12
+    np.testing.assert_allclose(gradient[:3, 0, 0, 0], by_hand, rtol=1e-6)
+    with pytest.raises(ValueError, match="clips of 1 frame; at least 2"):
+        flicker(jnp.asarray(estimate), jnp.asarray(target), 1)
+    with pytest.raises(ValueError, match="flicker of shapes"):
+        flicker(jnp.asarray(estimate[:3]), jnp.asarray(target), 3)
 
 
 def test_errors_on_flat_areas_count_and_those_in_texture_do_not():
@@ -110,21 +153,37 @@ def test_adversarial_losses_stay_finite_where_probabilities_round():
 
 def test_total_is_equation_6():
     weights = {"mse_a": 1.0, "mse": 1.0, "adversarial": 0.001, "perceptual": 0.006}
-    weights |= {"grid": 1.0, "flat": 2.0, "mse_a_enlarged": 0.5}
-    images = {"stage_a": jnp.full((1, 32, 32, 3), 0.5), "stage_b": jnp.full((1, 64, 64, 3), 0.75)}
+    weights |= {"grid": 1.0, "flat": 2.0, "flicker": 3.0, "mse_a_enlarged": 0.5}
+    weights |= {"l1": 1.0, "charbonnier": 1.0, "huber": 1.0, "discriminator_layers": 0.5}
+    images = {"stage_a": jnp.full((2, 32, 32, 3), 0.5), "stage_b": jnp.full((2, 64, 64, 3), 0.75)}
     images["stage_b"] = images["stage_b"].at[:, ::2].add(0.25).at[:, 1::2].add(-0.25)
-    total, terms = total_loss(
-        inputs(outputs=images, target=jnp.full((1, 64, 64, 3), 0.25)), weights
-    )
+    target = jnp.full((2, 64, 64, 3), 0.25)
+    layers = {"layers": lambda x, y: jnp.float32(3.0)}
+    total, terms = total_loss(inputs(outputs=images, target=target, frames=2, **layers), weights)
     # Y^A is 0.25 too: 0.25^2; Y_AB = Y_B: 0.5^2 and rows of 0.25^2, which repeat;
     # D = 1/2: log 2; the perceptual stub: 2.
     expected = {"mse_a": 0.0625, "mse": 0.3125, "adversarial": np.log(2), "perceptual": 2.0}
-    # A flat target hides nothing, and a flat picture enlarged is the same.
-    expected |= {"grid": 0.0625, "flat": 0.3125, "mse_a_enlarged": 0.0625}
-    assert set(terms) == set(expected) == set(TERMS)
+    # A flat target hides nothing, and a flat picture enlarged is the same. Nothing changes.
+    expected |= {"grid": 0.0625, "flat": 0.3125, "flicker": 0.0, "mse_a_enlarged": 0.0625}
+    # Rows of 0.75 and 0.25.
+    expected |= {"l1": 0.5, "charbonnier": 0.5, "huber": 0.01 * (0.5 - 0.005)}
+    expected |= {"discriminator_layers": 3.0}
+    assert set(terms) == set(expected) == set(TERMS) - {"ping_pong", "warp"}
     for name, value in expected.items():
         assert float(terms[name]) == pytest.approx(value, rel=1e-5), name
     assert float(total) == pytest.approx(sum(weights[n] * v for n, v in expected.items()), rel=1e-5)
+
+
+def test_terms_of_clips_forth_and_back():
+    # One clip of 3 frames, the last of which is unlike the first by 0.5.
+    frames = jnp.zeros((3, 16, 16, 3)).at[2].add(0.5)
+    read = jnp.zeros((1, 3, 4, 4, 3)).at[:, 1].add(0.5)
+    images = {"output": frames, "read": read, "flows": jnp.zeros((1, 2, 4, 4, 2))}
+    clip = inputs(outputs=images, target=jnp.zeros((3, 16, 16, 3)), frames=3)
+    _, terms = total_loss(clip, {"ping_pong": 1.0, "warp": 1.0, "mse": 1.0})
+    assert float(terms["ping_pong"]) == pytest.approx(0.5)
+    assert float(terms["warp"]) == pytest.approx(3 * 0.25)  # summed over the colours
+    assert float(terms["mse"]) == pytest.approx(0.25 / 3)
 
 
 def test_blending_moves_the_estimate_not_stage_a():

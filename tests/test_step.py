@@ -1,15 +1,17 @@
 """The training step: what changes, by how much, and that it does so the same on every device."""
 
+import dataclasses
 from functools import partial
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from conftest import make_system, random_batch
+from conftest import make_small_system, make_system, random_batch
 
 from supervegan_jax.losses.adversarial import ADVERSARIAL_LOSSES
 from supervegan_jax.models.discriminator import Discriminator, FeatureDiscriminator
+from supervegan_jax.models.supervegan import blend_stages
 from supervegan_jax.ops.color import to_float
 from supervegan_jax.ops.resize import downsample_bilinear
 from supervegan_jax.training.parallel import Parallel
@@ -46,6 +48,39 @@ def test_phase_1_changes_stage_a_and_nothing_else_by_a_bit(state, steps, frozen)
     assert equal(new.discriminator, state.discriminator)
     assert equal(new.discriminator_moments, state.discriminator_moments)
     assert set(metrics) == {"total", "mse_a", "alpha", "learning_rate", "gradient_norm"}
+
+
+def test_frames_in_a_row_are_windows_of_their_own(phases, frozen):
+    """A clip of three frames with ground truth trains like a batch of its three windows."""
+    weights = {"mse_a": 1.0, "mse": 1.0, "flicker": 2.0}
+    phase = dataclasses.replace(phases[1], weights=tuple(weights.items()))
+    system = make_small_system(phases)
+    state = create_state(system, scale=4, seed=0)
+    rng = np.random.default_rng(1)
+    lr = rng.integers(0, 256, (2, 7, 8, 8, 3), np.uint8)
+    hr = rng.integers(0, 256, (2, 3, 32, 32, 3), np.uint8)
+    clips = {"lr": lr, "hr": hr}
+    step = partial(train_step, system=system, frozen=frozen)
+    _, metrics = step(state, clips, phase=phase)
+    alone = dataclasses.replace(phase, weights=tuple({**weights, "flicker": 0.0}.items()))
+    windows = {
+        "lr": np.stack([clip[i : i + 5] for clip in lr for i in range(3)]),
+        "hr": hr.reshape(6, 32, 32, 3),
+    }
+    _, expected = step(state, windows, phase=alone)
+    for name in ("mse_a", "mse"):
+        np.testing.assert_allclose(metrics[name], expected[name], rtol=1e-6)
+    out = system.generator.apply({"params": state.params}, to_float(windows["lr"]))
+    estimate = blend_stages(out["stage_a"], out["stage_b"], float(metrics["alpha"]))
+    change, wanted = (
+        np.diff(np.asarray(x).reshape(2, 3, 32, 32, 3), axis=1)
+        for x in (estimate, to_float(windows["hr"]))
+    )
+    weight = (2 / 255) ** 2 / ((2 / 255) ** 2 + np.square(wanted).mean(-1))
+    flicker = (weight * np.square(change - wanted).mean(-1)).mean()
+    np.testing.assert_allclose(metrics["flicker"], flicker, rtol=1e-5)
+    with pytest.raises(ValueError, match="clips of 1 frame"):
+        step(state, windows, phase=phase)
 
 
 def test_later_phases_change_everything(state, steps, frozen):
@@ -115,7 +150,7 @@ def test_a_discriminator_of_features_judges_what_the_fixed_network_makes_of_imag
         phases,
         discriminator=judge,
         features=lambda frozen, images: {"layer": images[:, ::2, ::2] @ frozen["kernel"]},
-        shown=lambda features, images: features(images),
+        shown=lambda features, images, outputs: features(images),
     )
     start = create_state(seen, scale=4, seed=0, frozen=frozen)._replace(step=jnp.int32(7))
     batch = random_batch(0)
@@ -138,9 +173,9 @@ def test_discriminator_is_shown_one_square_of_both(phases, state, frozen):
     judge = Discriminator(width=2).apply
 
     class Watched:
-        def apply(self, variables, images):
+        def apply(self, variables, images, **options):
             shapes.append(images.shape[1:3])
-            return judge(variables, images)
+            return judge(variables, images, **options)
 
     watched = make_system(phases, discriminator_crop=32, discriminator=Watched())
     start = state._replace(step=jnp.int32(7))
@@ -161,7 +196,7 @@ def test_features_of_an_image_are_computed_once_for_both_losses(phases, frozen, 
         phases,
         discriminator=FeatureDiscriminator(width=2),
         features=features,
-        shown=lambda features, images: features(images),
+        shown=lambda features, images, outputs: features(images),
         discriminator_crop=32,
         perceptual_crop=crop,
     )

@@ -40,8 +40,27 @@ def relativistic_discriminator_loss(real: jax.Array, fake: jax.Array) -> jax.Arr
     return jnp.mean(jax.nn.softplus(fake - real))
 
 
-# "relativistic": Jolicoeur-Martineau 2018 (RSGAN), each pair by itself.
+def relativistic_average_generator_loss(real: jax.Array, fake: jax.Array) -> jax.Array:
+    """(-log(1 - D_Ra(Y, Y_AB)) - log D_Ra(Y_AB, Y)) / 2, means over all logits (ESRGAN, Eq. 2).
+
+    D_Ra(a, b) is the sigmoid of a less the mean of b. The terms are averaged, as in BasicSR's
+    esrgan_model.py, whose weight for it is 5e-3; the paper's equations add them.
+    """
+    above_fake, above_real = real - jnp.mean(fake), fake - jnp.mean(real)
+    return (jnp.mean(jax.nn.softplus(above_fake)) + jnp.mean(jax.nn.softplus(-above_real))) / 2
+
+
+def relativistic_average_discriminator_loss(real: jax.Array, fake: jax.Array) -> jax.Array:
+    """(-log D_Ra(Y, Y_AB) - log(1 - D_Ra(Y_AB, Y))) / 2, means over all logits."""
+    return relativistic_average_generator_loss(fake, real)
+
+
+# "relativistic": Jolicoeur-Martineau 2018 (RSGAN), each pair by itself; "relativistic_average": the
+# same author's RaSGAN, each image against the mean of the others.
 ADVERSARIAL_LOSSES = {
     "standard": AdversarialLoss(standard_generator_loss, standard_discriminator_loss),
     "relativistic": AdversarialLoss(relativistic_generator_loss, relativistic_discriminator_loss),
+    "relativistic_average": AdversarialLoss(
+        relativistic_average_generator_loss, relativistic_average_discriminator_loss
+    ),
 }

@@ -14,9 +14,47 @@ def mse(estimate: jax.Array, target: jax.Array) -> jax.Array:
     Raises:
       ValueError: the shapes differ.
     """
+    return jnp.mean(jnp.square(_error("mse", estimate, target)))
+
+
+def l1(estimate: jax.Array, target: jax.Array) -> jax.Array:
+    """Mean absolute error over all pixels and channels: two [b, h, w, c] -> scalar.
+
+    Raises:
+      ValueError: the shapes differ.
+    """
+    return jnp.mean(jnp.abs(_error("l1", estimate, target)))
+
+
+def charbonnier(estimate: jax.Array, target: jax.Array, epsilon: float = 1e-3) -> jax.Array:
+    """Mean of sqrt(d^2 + epsilon^2), an L1 that is smooth at 0: two [b, h, w, c] -> scalar.
+
+    Lai et al. 2017; EDVR sums it with epsilon^2 = 1e-6 (Section 3), the mean does not depend on
+    the patch size.
+
+    Raises:
+      ValueError: the shapes differ.
+    """
+    return jnp.mean(jnp.sqrt(jnp.square(_error("charbonnier", estimate, target)) + epsilon**2))
+
+
+def huber(estimate: jax.Array, target: jax.Array, delta: float = 0.01) -> jax.Array:
+    """Mean of d^2 / 2 up to delta and delta (|d| - delta / 2) beyond: two [b, h, w, c] -> scalar.
+
+    Jo et al. 2018 train DUF by it (Section 3.5), with delta = 0.01.
+
+    Raises:
+      ValueError: the shapes differ.
+    """
+    size = jnp.abs(_error("huber", estimate, target))
+    small = jnp.minimum(size, delta)
+    return jnp.mean(small * (size - 0.5 * small))
+
+
+def _error(name: str, estimate: jax.Array, target: jax.Array) -> jax.Array:
     if estimate.shape != target.shape:
-        raise ValueError(f"mse of shapes {estimate.shape} and {target.shape}")
-    return jnp.mean(jnp.square(estimate - target))
+        raise ValueError(f"{name} of shapes {estimate.shape} and {target.shape}")
+    return estimate - target
 
 
 def grid(estimate: jax.Array, target: jax.Array, period: int = 8, cells: int = 8) -> jax.Array:
@@ -36,17 +74,48 @@ def grid(estimate: jax.Array, target: jax.Array, period: int = 8, cells: int = 8
     Raises:
       ValueError: the shapes differ or are smaller than a window.
     """
-    if estimate.shape != target.shape:
-        raise ValueError(f"grid of shapes {estimate.shape} and {target.shape}")
+    error = _error("grid", estimate, target)
     side = period * cells
     b, h, w, c = estimate.shape
     rows, columns = h // side, w // side
     if not rows or not columns:
         raise ValueError(f"images of {w}x{h} are smaller than a window of {side}x{side}")
-    error = (estimate - target)[:, : rows * side, : columns * side]
-    error = error.reshape(b, rows, cells, period, columns, cells, period, c)
+    error = error[:, : rows * side, : columns * side].reshape(
+        b, rows, cells, period, columns, cells, period, c
+    )
     pattern = jnp.mean(error, axis=(2, 5))
     return jnp.mean(jnp.square(pattern - jnp.mean(pattern, axis=(2, 4), keepdims=True)))
+
+
+def flicker(
+    estimate: jax.Array, target: jax.Array, frames: int, visible: float = 2 / 255
+) -> jax.Array:
+    """Mean squared error of the change from frame to frame, where the target stands still.
+
+    Motion masks errors, stillness shows them. Each pixel is weighed by v^2 / (v^2 + d^2), with d^2
+    the target's own squared change, averaged over the channels, and v = `visible`.
+
+    Args:
+      estimate: clips one after the other, [b * frames, h, w, c].
+      target: of the same shape; it alone decides the weights.
+      frames: of a clip, in a row; at least 2.
+      visible: the change at which the weight has fallen to a half.
+
+    Raises:
+      ValueError: the shapes differ, or a clip is a single frame.
+    """
+    if estimate.shape != target.shape:
+        raise ValueError(f"flicker of shapes {estimate.shape} and {target.shape}")
+    if frames < 2:
+        raise ValueError(f"flicker of clips of {frames} frame; at least 2 frames in a row needed")
+
+    def change(x: jax.Array) -> jax.Array:
+        return jnp.diff(x.reshape(-1, frames, *x.shape[1:]), axis=1)
+
+    wanted = change(target)
+    weight = visible**2 / (visible**2 + jnp.mean(jnp.square(wanted), axis=-1))
+    error = jnp.mean(jnp.square(change(estimate) - wanted), axis=-1)
+    return jnp.mean(weight * error)
 
 
 def flat(estimate: jax.Array, target: jax.Array, visible: float = 3 / 255) -> jax.Array:

@@ -6,7 +6,7 @@ from functools import cached_property
 
 import jax
 
-from supervegan_jax.losses import pixel
+from supervegan_jax.losses import pixel, temporal_sequence
 from supervegan_jax.models.supervegan import blend_stages
 from supervegan_jax.ops.resize import downsample_bilinear, upsample_bicubic
 
@@ -16,11 +16,14 @@ class LossInputs:
     """What a term may look at.
 
     Attributes:
-      outputs: the generator's images by name; "stage_a" [b, h/2, w/2, 3], "stage_b" [b, h, w, 3].
+      outputs: the generator's images by name; "stage_a" [b, h/2, w/2, 3], "stage_b" [b, h, w, 3],
+        or "output" [b, h, w, 3] of a network of one stage.
       target: the ground truth Y, [b, h, w, 3].
       alpha: the blending parameter of Eq. 5.
       adversarial: (estimate, target) -> the scalar the generator wants small.
       perceptual: (estimate, target) -> scalar distance of features.
+      layers: (estimate, target) -> scalar distance of the discriminator's features.
+      frames: so many of the b in a row are one clip's.
     """
 
     outputs: Mapping[str, jax.Array]
@@ -28,10 +31,14 @@ class LossInputs:
     alpha: jax.Array | float
     adversarial: Callable[[jax.Array, jax.Array], jax.Array]
     perceptual: Callable[[jax.Array, jax.Array], jax.Array]
+    layers: Callable[[jax.Array, jax.Array], jax.Array] | None = None
+    frames: int = 1
 
     @cached_property
     def estimate(self) -> jax.Array:
-        """Y_AB of Eq. 5."""
+        """Y_AB of Eq. 5; one stage alone has nothing to blend."""
+        if "output" in self.outputs:
+            return self.outputs["output"]
         return blend_stages(self.outputs["stage_a"], self.outputs["stage_b"], self.alpha)
 
     @property
@@ -47,9 +54,19 @@ TERMS: dict[str, Callable[[LossInputs], jax.Array]] = {
     # bilinear half of "mse_a" is softer than that.
     "mse_a_enlarged": lambda x: pixel.mse(upsample_bicubic(x.outputs["stage_a"]), x.target),
     "mse": lambda x: pixel.mse(x.estimate, x.target),
+    "l1": lambda x: pixel.l1(x.estimate, x.target),
+    "charbonnier": lambda x: pixel.charbonnier(x.estimate, x.target),
+    "huber": lambda x: pixel.huber(x.estimate, x.target),
     "flat": lambda x: pixel.flat(x.estimate, x.target),
+    "flicker": lambda x: pixel.flicker(x.estimate, x.target, x.frames),
     "grid": lambda x: pixel.grid(x.estimate, x.target),
     "adversarial": lambda x: x.adversarial(x.estimate, x.target),
+    "discriminator_layers": lambda x: x.layers(x.estimate, x.target),  # type: ignore[misc]
+    # Of a recurrent network: what it makes of a clip forth and back, and how it moves frames.
+    "ping_pong": lambda x: temporal_sequence.ping_pong(
+        x.estimate.reshape(-1, x.frames, *x.estimate.shape[1:])
+    ),
+    "warp": lambda x: temporal_sequence.warp(x.outputs["read"], x.outputs["flows"]),
     "perceptual": lambda x: x.perceptual(x.estimate, x.target),
 }
 

@@ -10,6 +10,7 @@ from flax import linen as nn
 
 from supervegan_jax.metrics.lpips import lpips
 from supervegan_jax.metrics.psnr import psnr
+from supervegan_jax.models.single_stage import as_variables
 from supervegan_jax.ops.color import to_float, to_uint8
 from supervegan_jax.ops.resize import upsample_bicubic
 
@@ -33,11 +34,12 @@ class Evaluator:
 
         Args:
           params: the generator's.
-          window: uint8 [5, h, w, 3].
+          window: uint8 [t, h, w, 3].
           stage: "a" leaves stage B out.
 
         Returns:
-          uint8 [r*h, r*w, 3] by name: "stage_a" (bicubic from half size) and, with "b", "stage_b".
+          uint8 [r*h, r*w, 3] by name: "stage_a" (bicubic from half size) and, with "b", "stage_b";
+          "output" of a network of one stage.
         """
         pictures = self._enhance(params, window[None], stage)
         return {name: np.asarray(picture)[0] for name, picture in pictures.items()}
@@ -64,9 +66,10 @@ class Evaluator:
 
 
 def _pictures(generator: nn.Module, params: Any, lr: jax.Array, stage: str) -> dict[str, jax.Array]:
-    outputs: Any = generator.apply({"params": params}, to_float(lr), stage=stage)
-    pictures = {**outputs, "stage_a": upsample_bicubic(outputs["stage_a"])}
-    return {name: to_uint8(image) for name, image in pictures.items()}
+    outputs: Any = generator.apply(as_variables(params), to_float(lr), stage, method="outputs")
+    if "stage_a" in outputs:
+        outputs = {**outputs, "stage_a": upsample_bicubic(outputs["stage_a"])}
+    return {name: to_uint8(image) for name, image in outputs.items()}
 
 
 def mean_scores(scores: list[Scores]) -> Scores:

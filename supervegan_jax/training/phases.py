@@ -43,7 +43,7 @@ class Phase:
     @property
     def stage(self) -> str:
         """The last stage the generator has to compute."""
-        return "b" if "stage_b" in self.trains else "a"
+        return "a" if self.trains == ("stage_a",) else "b"
 
     def blend_alpha(self, step: jax.Array | int) -> jax.Array:
         """The blending parameter at a global step: linear over the phase, float32 scalar."""

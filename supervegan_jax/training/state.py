@@ -7,6 +7,12 @@ import jax
 import jax.numpy as jnp
 
 from supervegan_jax.models import init_variables
+from supervegan_jax.models.single_stage import (
+    as_parameters,
+    as_variables,
+    input_shape,
+    join_variables,
+)
 from supervegan_jax.training.phases import Phase
 from supervegan_jax.training.system import System
 
@@ -51,18 +57,19 @@ def create_state(
       frozen: parameters of the pretrained network, if the discriminator is shown its features.
     """
     key_generator, key_discriminator = jax.random.split(jax.random.key(seed))
-    lr = jnp.zeros((1, 5, 16, 16, 3))
-    params = initial or init_variables(system.generator, key_generator, lr)["params"]
+    generator: Any = system.generator
+    lr = jnp.zeros(input_shape(generator, 16, 16))
+    params = initial or as_parameters(generator, init_variables(generator, key_generator, lr))
     params = jax.tree.map(jnp.asarray, params)
     discriminator: Params = {}
     if system.discriminator is not None:
-        # The fully connected layer sees 6x6 cells whatever the size, so any size will do here.
-        hr = jnp.zeros((1, 16 * scale, 16 * scale, 3)) if scale > 2 else jnp.zeros((1, 64, 64, 3))
+        side = system.discriminator_crop or 64  # without a crop, any size will do
         shown = jax.tree.map(
             lambda x: jnp.zeros(x.shape, x.dtype),
-            jax.eval_shape(partial(system.shown, partial(system.features, frozen or {})), hr),
+            jax.eval_shape(partial(_shown, system, params, frozen or {}, side, scale)),
         )
-        discriminator = init_variables(system.discriminator, key_discriminator, shown)["params"]
+        variables = init_variables(system.discriminator, key_discriminator, shown)
+        discriminator = join_variables(variables)
     return TrainState(
         step=jnp.zeros((), jnp.int32),
         params=params,
@@ -71,6 +78,17 @@ def create_state(
         discriminator=discriminator,
         discriminator_moments=system.optimizer.init(discriminator),
     )
+
+
+def _shown(system: System, params: Params, frozen: Params, side: int, scale: int) -> Any:
+    """What the discriminator would be shown of black images."""
+    generator: Any = system.generator
+    count = 3 if generator.recurrent else 1
+    shape = list(input_shape(generator, side // scale, side // scale))
+    shape[1] = max(shape[1], count)
+    outputs = generator.apply(as_variables(params), jnp.zeros(shape), method="outputs")
+    images = jnp.zeros((count, side, side, 3))
+    return system.shown(partial(system.features, frozen), images, outputs)
 
 
 def begin_phase(system: System, state: TrainState, phase: Phase) -> TrainState:

@@ -1,14 +1,16 @@
 """One training step, pure: the same state, batch and phase give the same next state."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import jax
 import jax.numpy as jnp
 import optax
 
+from supervegan_jax.losses.temporal_sequence import discriminator_layers, make_ping_pong
 from supervegan_jax.losses.total import LossInputs, total_loss
+from supervegan_jax.models.single_stage import as_variables, split_variables, with_statistics
 from supervegan_jax.ops.color import to_float
 from supervegan_jax.ops.crop import crop, random_crop_position
 from supervegan_jax.training.phases import Phase
@@ -17,6 +19,16 @@ from supervegan_jax.training.system import System
 
 Batch = dict[str, jax.Array]
 Metrics = dict[str, jax.Array]
+
+
+class _Found(NamedTuple):
+    """What a batch says: both networks' gradients and measured statistics, and the metrics."""
+
+    grads: Params
+    d_grads: Params
+    measured: Params
+    d_measured: Params
+    metrics: Metrics
 
 
 class _Once:
@@ -45,65 +57,122 @@ def _random_square(key: jax.Array, images: jax.Array, size: int) -> jax.Array:
     return crop(images, random_crop_position(key, images.shape, size), size)
 
 
+def _examples(lr: jax.Array, hr: jax.Array, system: System) -> tuple[jax.Array, jax.Array, int]:
+    """What the generator reads, its ground truth clip after clip, and the frames of a clip.
+
+    Args:
+      lr: [b, t + k - 1, h, w, 3].
+      hr: the k middle frames, [b, k, r*h, r*w, 3], or [b, r*h, r*w, 3] for k = 1.
+      system: whose generator reads windows or, if it is recurrent, clips.
+
+    Returns:
+      Windows [b * k, t, h, w, 3] or clips [b, k, h, w, 3]; [b * k, r*h, r*w, 3]; and k. With
+      ping-pong the k frames are 2 k - 1.
+    """
+    generator: Any = system.generator
+    if hr.ndim == 4:
+        return lr, hr, 1
+    if system.ping_pong:
+        lr, hr = make_ping_pong(lr), make_ping_pong(hr)
+    frames = hr.shape[1]
+    if generator.recurrent:
+        return lr, hr.reshape(-1, *hr.shape[2:]), frames
+    size = lr.shape[1] - frames + 1
+    windows = jnp.stack([lr[:, i : i + size] for i in range(frames)], axis=1)
+    return windows.reshape(-1, *windows.shape[2:]), hr.reshape(-1, *hr.shape[2:]), frames
+
+
 def _gradients(
     state: TrainState, batch: Batch, frozen: Params, key: jax.Array, system: System, phase: Phase
-) -> tuple[Params, Params, Metrics]:
+) -> _Found:
     """Gradients of both networks on one micro-batch, and the losses."""
-    lr, hr = to_float(batch["lr"]), to_float(batch["hr"])
+    lr, hr, frames = _examples(to_float(batch["lr"]), to_float(batch["hr"]), system)
     alpha = phase.blend_alpha(state.step)
     square = _Once(partial(_random_square, key))
     features = _Once(partial(system.features, frozen))
 
-    def shown(images: jax.Array) -> Any:
-        return system.shown(features, square(images, system.discriminator_crop))
+    def shown(images: jax.Array, outputs: Any) -> Any:
+        return system.shown(features, square(images, system.discriminator_crop), outputs)
 
-    def discriminate(params: Params, shown: Any) -> jax.Array:
-        if system.discriminator is None:
-            raise ValueError(f"phase {phase.name!r} is adversarial, but there is no discriminator")
-        return cast(jax.Array, system.discriminator.apply({"params": params}, shown))
+    def loss_of_generator(trained: Params) -> tuple[jax.Array, tuple[Metrics, Any, Params]]:
+        variables = as_variables({**state.params, **trained})
+        outputs, measured = cast(
+            tuple[Any, Any],
+            system.generator.apply(
+                variables, lr, phase.stage, train=True, method="outputs", mutable=["batch_stats"]
+            ),
+        )
 
-    def loss_of_generator(trained: Params) -> tuple[jax.Array, tuple[Metrics, Any]]:
-        params = {**state.params, **trained}
-        outputs: Any = system.generator.apply({"params": params}, lr, stage=phase.stage)
+        def judge(images: jax.Array, method: str = "__call__") -> Any:
+            return _judge(system, state.discriminator, shown(images, outputs), method)[0]
+
         inputs = LossInputs(
             outputs,
             hr,
             alpha,
             adversarial=lambda fake, real: system.adversarial.generator(
-                *(discriminate(state.discriminator, shown(images)) for images in (real, fake))
+                *(judge(images) for images in (real, fake))
+            ),
+            layers=lambda fake, real: discriminator_layers(
+                *(judge(images, "judge")[1] for images in (real, fake))
             ),
             perceptual=lambda estimate, target: system.perceptual(
                 features,
                 square(target, system.perceptual_crop),
                 square(estimate, system.perceptual_crop),
             ),
+            frames=frames,
         )
         total, terms = total_loss(inputs, dict(phase.weights))
-        judged = (shown(hr), shown(inputs.estimate)) if phase.adversarial else None
-        return total, ({"total": total, **terms}, judged)
+        images = (hr, inputs.estimate) if phase.adversarial else ()
+        judged = [shown(image, outputs) for image in images]
+        return total, ({"total": total, **terms}, judged, measured.get("batch_stats", {}))
 
     trained = {group: state.params[group] for group in phase.trains}
-    grads, (metrics, judged) = jax.grad(loss_of_generator, has_aux=True)(trained)
+    grads, (metrics, judged, measured) = jax.grad(loss_of_generator, has_aux=True)(trained)
     if not phase.adversarial:
-        return grads, {}, metrics
+        return _Found(grads, {}, measured, {}, metrics)
+    d_grads, d_measured, d_metrics = _discriminator_gradients(system, state.discriminator, judged)
+    return _Found(grads, d_grads, measured, d_measured, {**metrics, **d_metrics})
 
-    def loss_of_discriminator(params: Params) -> tuple[jax.Array, Metrics]:
-        real, false = (discriminate(params, shown) for shown in judged)
+
+def _judge(
+    system: System, params: Params, shown: Any, method: str = "__call__"
+) -> tuple[Any, Params]:
+    """What the discriminator says of what it is shown, and the statistics it has measured."""
+    if system.discriminator is None:
+        raise ValueError("a phase is adversarial, but there is no discriminator")
+    said, measured = cast(
+        tuple[Any, Any],
+        system.discriminator.apply(
+            split_variables(params), shown, train=True, mutable=["batch_stats"], method=method
+        ),
+    )
+    return said, measured.get("batch_stats", {})
+
+
+def _discriminator_gradients(
+    system: System, params: Params, judged: Sequence[Any]
+) -> tuple[Params, Params, Metrics]:
+    """Its gradients on what it is shown of real and of generated images, statistics and metrics."""
+
+    def loss_of_discriminator(params: Params) -> tuple[jax.Array, tuple[Params, Metrics]]:
+        (real, _), (false, measured) = (_judge(system, params, shown) for shown in judged)
         loss = system.adversarial.discriminator(real, false)
         means = {
             "d_real": jnp.mean(jax.nn.sigmoid(real)),
             "d_fake": jnp.mean(jax.nn.sigmoid(false)),
             "d_ranked": jnp.mean(real > false),
         }
-        return loss, {"discriminator": loss, **means}
+        return loss, (measured, {"discriminator": loss, **means})
 
-    d_grads, d_metrics = jax.grad(loss_of_discriminator, has_aux=True)(state.discriminator)
-    return grads, d_grads, {**metrics, **d_metrics}
+    grads, (measured, metrics) = jax.grad(loss_of_discriminator, has_aux=True)(params)
+    return grads, measured, metrics
 
 
 def _accumulated_gradients(
     state: TrainState, batch: Batch, frozen: Params, key: jax.Array, system: System, phase: Phase
-) -> tuple[Params, Params, Metrics]:
+) -> _Found:
     """Averages `_gradients` over `system.accumulate` equal parts of the batch."""
     parts = system.accumulate
     if parts == 1:
@@ -148,7 +217,8 @@ def train_step(
 
     Args:
       state: before the step.
-      batch: "lr" uint8 [b, 5, h, w, 3], "hr" uint8 [b, r*h, r*w, 3]; this device's part.
+      batch: "lr" uint8 [b, t, h, w, 3], "hr" uint8 [b, r*h, r*w, 3]; this device's part. With the
+        ground truth of k frames in a row, "hr" is [b, k, r*h, r*w, 3] and "lr" k - 1 frames longer.
       frozen: parameters of the pretrained network.
       system: networks, losses, optimizer (static).
       phase: static; what lies outside its `trains` does not change by a bit.
@@ -160,9 +230,10 @@ def train_step(
       "d_fake" and "d_ranked", the share of patches whose truth it ranks above the estimate.
     """
     key = jax.random.fold_in(jax.random.key(system.seed), state.step)
-    grads, d_grads, metrics = _accumulated_gradients(state, batch, frozen, key, system, phase)
+    found = _accumulated_gradients(state, batch, frozen, key, system, phase)
     if axis_name is not None:
-        grads, d_grads, metrics = jax.lax.pmean((grads, d_grads, metrics), axis_name)
+        found = jax.lax.pmean(found, axis_name)
+    grads, d_grads, measured, d_measured, metrics = found
 
     rate = system.schedule(state.step)
     params, moments = dict(state.params), dict(state.moments)
@@ -170,6 +241,7 @@ def train_step(
         params[group], moments[group] = _apply_updates(
             params[group], grads[group], moments[group], system, rate
         )
+    params = with_statistics(params, measured)
     # The average forgets faster at first, so that it is never mostly the initial weights.
     decay = jnp.minimum(system.ema_decay, (1.0 + state.step) / (10.0 + state.step))
     ema = {
@@ -183,6 +255,7 @@ def train_step(
         discriminator, d_moments = _apply_updates(
             discriminator, d_grads, d_moments, system, system.discriminator_schedule(state.step)
         )
+        discriminator = with_statistics(discriminator, d_measured)
     metrics |= {
         "alpha": phase.blend_alpha(state.step),
         "learning_rate": rate,
