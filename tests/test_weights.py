@@ -146,7 +146,9 @@ def test_wrong_models_are_named(tmp_path, params):
     with pytest.raises(ValueError, match=r"folder with neither card\.json nor config\.json"):
         load_model(str(tmp_path / "folder"))
     (tmp_path / "model.txt").write_text("")
-    with pytest.raises(ValueError, match=r"but not a \.safetensors, \.stablehlo, \.onnx one"):
+    with pytest.raises(
+        ValueError, match=r"not a \.safetensors, \.stablehlo, \.onnx, \.pth, .* one"
+    ):
         load_model(str(tmp_path / "model.txt"))
     card = tmp_path / "tiny" / "card.json"
     saved = json.loads(card.read_text())

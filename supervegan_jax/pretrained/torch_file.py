@@ -52,6 +52,10 @@ _DTYPES = {
 }
 
 
+# BasicSR's files hold state dicts under these names; the averaged one is the one to use.
+_GROUPS = ("params_ema", "params")
+
+
 class _StorageType(StandIn):
     __slots__ = ("dtype",)
 
@@ -202,6 +206,7 @@ def _wanted_tensors(
 ) -> dict[str, _Tensor]:
     if not isinstance(tree, dict):
         raise ValueError(f"{os.fspath(path)}: holds a {type(tree).__name__}, not a state dict")
+    tree = next((tree[name] for name in _GROUPS if isinstance(tree.get(name), dict)), tree)
     return {
         name: value
         for name, value in tree.items()

@@ -17,6 +17,8 @@ from supervegan_jax.weights.model_file import (
 
 SHIPPED = Path(__file__).parent
 EXPORTED_SUFFIXES = (".stablehlo", ".onnx")
+PUBLISHED_SUFFIXES = (".pth", ".pt", ".h5", ".hdf5")
+_COLOUR = "RGB in [0, 1]; Y'CbCr is converted by the matrix its stream is tagged with"
 
 
 def list_models(directory: Path = SHIPPED) -> dict[str, dict[str, Any]]:
@@ -31,8 +33,8 @@ def load_model(name: str, dtype: str | None = None, *, shipped: Path = SHIPPED) 
     Args:
       name: a shipped name; the path of a training workdir (its newest checkpoint's averaged
         parameters), of a folder made by `save_model`, of a .safetensors file with its card
-        beside it (`X.json`, or `card.json`), or of a .onnx or .stablehlo file with its card
-        (`X.onnx.json`).
+        beside it (`X.json`, or `card.json`), of a .onnx or .stablehlo file with its card
+        (`X.onnx.json`), or of a published file of another system (`pretrained.systems`).
       dtype: "float32" or "bfloat16" to compute in; None leaves float32, which `enhance_frames`
         replaces with the device's best.
       shipped: the folder of the shipped models.
@@ -68,17 +70,34 @@ def _find(name: str, shipped: Path) -> LoadedModel:
         from supervegan_jax.exported.files import read_export
 
         return read_export(path)
+    if path.suffix in PUBLISHED_SUFFIXES and path.is_file():
+        return _load_published(path)
     if path.is_dir():
         raise ValueError(f"model {name!r} is a folder with neither {CARD_FILE} nor config.json")
     if path.is_file():
         raise ValueError(
-            f"model {name!r} is a file, but not a .safetensors, {', '.join(EXPORTED_SUFFIXES)} one"
+            f"model {name!r} is a file, but not a .safetensors, "
+            f"{', '.join((*EXPORTED_SUFFIXES, *PUBLISHED_SUFFIXES))} one"
         )
     shipped_names = f"shipped are {', '.join(known)}" if known else "none is shipped"
     raise ValueError(
         f"no model {name!r}: {shipped_names}; a training workdir, an exported folder or "
         "file with its card is accepted too"
     )
+
+
+def _load_published(path: Path) -> LoadedModel:
+    """Another system's weights as their authors publish them."""
+    from supervegan_jax.pretrained.systems import read_system
+
+    fields, params = read_system(path)
+    card = {
+        "name": path.stem,
+        "generator": fields,
+        "colour": _COLOUR,
+        "source": path.name,
+    }
+    return LoadedModel(generator_from_fields(fields), params, int(fields["scale"]), card)
 
 
 def _scores(workdir: Path, step: int | None) -> dict[str, Any]:
@@ -121,7 +140,7 @@ def load_workdir(workdir: Path, step: int | None = None) -> LoadedModel:
     card = {
         "name": workdir.resolve().name,
         "generator": fields,
-        "colour": "RGB in [0, 1]; Y'CbCr is converted by the matrix its stream is tagged with",
+        "colour": _COLOUR,
         "step": found,
         "training": {"config": metadata["config"], **_scores(workdir, step)},
         "git_revision": metadata.get("git_revision", ""),

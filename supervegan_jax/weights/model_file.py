@@ -16,6 +16,7 @@ from safetensors import SafetensorError, deserialize
 from safetensors.flax import save as save_tensors
 
 from supervegan_jax.models import build_generator
+from supervegan_jax.models.single_stage import as_parameters, input_shape
 
 MODEL_FILE, CARD_FILE = "model.safetensors", "card.json"
 STORAGE_DTYPES: dict[str, Any] = {
@@ -91,8 +92,8 @@ def generator_from_fields(fields: dict[str, Any]) -> nn.Module:
 
 def parameter_shapes(generator: nn.Module) -> Any:
     """The parameters' structure with shapes in place of numbers."""
-    windows = jax.ShapeDtypeStruct((1, 5, 16, 16, 3), jnp.float32)
-    return jax.eval_shape(generator.init, jax.random.key(0), windows)["params"]
+    window = jax.ShapeDtypeStruct(input_shape(generator, 16, 16), jnp.float32)
+    return as_parameters(generator, jax.eval_shape(generator.init, jax.random.key(0), window))
 
 
 def _flatten(params: Any) -> dict[str, jax.Array]:
