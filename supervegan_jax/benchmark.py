@@ -22,7 +22,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     description = (__doc__ or "").split("\n\n")[1]
     parser = Parser(prog="supervegan_jax.benchmark", description=description)
     add = parser.add_argument
-    add("--models", help="names, with commas: those shipped, the published, exported files (all)")
+    add(
+        "--models",
+        help="names, with commas, or exported files (default: SUPERVEGAN's, all to count)",
+    )
     add("--count-only", action="store_true", help="parameters and MACs, nothing is timed")
     add("--measure", nargs="+", choices=_MEASURES, default=_MEASURES, help="default: all")
     add("--stage", nargs="+", choices=("a", "b"), default=("a", "b"), help="default: both")
@@ -67,10 +70,11 @@ def main(arguments: list[str] | None = None) -> int | None:
     share_cores(_BATCH_SIZE)  # as training does
     from supervegan_jax.benchmarking import table
     from supervegan_jax.benchmarking.measure import Plan, count, measure
-    from supervegan_jax.benchmarking.networks import known_names, load_network
+    from supervegan_jax.benchmarking.networks import known_names, load_network, own_names
     from supervegan_jax.training.workdir import write_json
 
-    names = options.models.split(",") if options.models else known_names()
+    default = known_names() if options.count_only else own_names()
+    names = options.models.split(",") if options.models else default
     models = [load_network(name) for name in names]
     if options.count_only:
         print(table.header(counted=True))

@@ -63,9 +63,10 @@ def make_system(phases: tuple[Phase, ...], **changes: object) -> System:
         ),
         "discriminator": Discriminator(width=2),
         "features": lambda frozen, images: {"layer": images @ frozen["kernel"]},
-        "shown": lambda features, images: images,
+        "shown": lambda features, images, outputs: images,
         "adversarial": ADVERSARIAL_LOSSES["standard"],
         "discriminator_crop": 0,
+        "ping_pong": False,
         "perceptual": perceptual_loss,
         "perceptual_crop": 0,
         "optimizer": make_optimizer(0.9, 0.999, 0.0),
@@ -102,17 +103,24 @@ def random_batch(step: int, size: int = 4, patch: int = 8) -> dict[str, np.ndarr
 class SmallGenerator(nn.Module):
     """The generator's two groups with one layer each, for tests of what happens around a step."""
 
+    frames = 5
+    channels = 3
+    recurrent = False
+
     @nn.compact
     def __call__(self, x: jax.Array, stage: str = "b") -> dict[str, jax.Array]:
         y_a = upsample_nearest(nn.Dense(3, name="stage_a")(x[:, 2]), 2)
         return {"stage_a": y_a, "stage_b": upsample_nearest(nn.Dense(3, name="stage_b")(y_a), 2)}
+
+    def outputs(self, x: jax.Array, stage: str = "b", train: bool = False) -> dict[str, jax.Array]:
+        return self(x, stage)
 
 
 class SmallDiscriminator(nn.Module):
     """One logit from the mean colour."""
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: jax.Array, train: bool = True) -> jax.Array:
         return nn.Dense(1)(x.mean(axis=(1, 2)))[:, 0]
 
 

@@ -1,5 +1,6 @@
 """The command as a user types it: each run is a process of its own, with a tiny network."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -18,7 +19,7 @@ def _save(folder: Path, params: dict) -> Path:
     model = small_model(2)
     fields = {
         name: getattr(model.generator, name)
-        for name in model.generator.__dataclass_fields__
+        for name in (field.name for field in dataclasses.fields(model.generator))
         if name not in ("parent", "name", "dtype")
     }
     save_model(folder, {"name": "supervegan", **fields}, params, {}, "float32")

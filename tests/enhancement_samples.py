@@ -50,6 +50,9 @@ class Enlarger(nn.Module):
     kind: str = "nearest"
     dtype: object = jnp.float32
 
+    frames = 5
+    stages = ("a", "b")
+
     def enhance(
         self, frames: jax.Array, stage: str, strength: float, one_by_one: bool
     ) -> jax.Array:
@@ -62,6 +65,9 @@ class WindowDigits(nn.Module):
 
     scale: int = 2
     dtype: object = jnp.float32
+
+    frames = 5
+    stages = ("a", "b")
 
     def enhance(
         self, frames: jax.Array, stage: str, strength: float, one_by_one: bool

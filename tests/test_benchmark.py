@@ -9,11 +9,14 @@ import pytest
 from enhancement_samples import small_model
 from jax import lax
 
-from supervegan_jax import benchmark
+from configs import duf16
+from supervegan_jax import benchmark, build
 from supervegan_jax.benchmarking import table
 from supervegan_jax.benchmarking.counts import count_bytes, count_macs
 from supervegan_jax.benchmarking.limits import Limits
 from supervegan_jax.benchmarking.timing import in_turns
+from supervegan_jax.benchmarking.training import time_step
+from supervegan_jax.models import PUBLISHED
 
 
 def shape(*sides):
@@ -97,6 +100,7 @@ def test_the_command_counts(tmp_path, capsys):
     assert found["supervegan4"] == {"parameters": 6_203_772, "macs": 565_695_360_000}
     assert found["fast_supervegan2"] == {"parameters": 1_222_860, "macs": 100_985_011_200}
     assert found["supervegan4_small"] == {"parameters": 375_512, "macs": 12_535_372_800}
+    assert set(PUBLISHED) < set(found)
     assert "565,695,360,000" in capsys.readouterr().out
 
 
@@ -116,6 +120,27 @@ def test_the_command_measures(tmp_path, capsys):
     assert "16x8" in capsys.readouterr().out
 
 
+def test_a_network_of_one_stage_is_measured_once(tmp_path):
+    path = tmp_path / "records.json"
+    words = ["--models", "fsrcnn", "--measure", "forward", "--seconds", "0.01"]
+    benchmark.main([*words, "--output-size", "64x32", "--json", str(path), "--against-pytorch"])
+    (record,) = json.loads(path.read_text())
+    assert (record["model"], record["stage"]) == ("fsrcnn", "b")
+    assert record["ms_per_frame"] > 0
+    assert "pytorch_ratio" not in record  # it has no twin
+
+
+@pytest.mark.parametrize("truths", [1, 2])
+def test_a_step_is_timed_on_the_windows_of_its_network(truths):
+    config = duf16.get_config()
+    fields = {"kept_blocks": 0, "width": 4, "growth": 4, "head_width": 4, "filter_width": 4}
+    config.model.update(fields)
+    config.data.update({"batch_size": 4, "patch_size": 8, "truths": truths})
+    config.parallel = "jit"
+    phases = build.build_phases(config)
+    assert time_step(config, phases, phases[-1], 0.01) > 0
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -125,6 +150,7 @@ def test_the_command_measures(tmp_path, capsys):
         (["--output-size", "0x720"], "--output-size 0x720"),
         (["--json", "no/such/folder.json"], "no/such/folder.json: there is no folder no/such"),
         (["--models", "nothing"], "no model 'nothing'"),
+        (["--models", "tecogan", "--output-size", "64x32"], "TecoGAN is recurrent"),
         (["--config", "configs/nothing.py"], "no config file 'configs/nothing.py'"),
     ],
 )

@@ -170,7 +170,7 @@ def unusable(tmp_path_factory, clip) -> Path:
         ("in.mkv out.mkv --model nowhere", "no model 'nowhere': .*shipped"),
         (
             "in.mkv out.mkv --model in.mkv",
-            "model 'in.mkv' is a file, but not a .safetensors, .stablehlo, .onnx one",
+            r"model 'in.mkv' is a file, but not a \.safetensors, \.stablehlo, .*, \.hdf5 one",
         ),
         ("in.mkv out.webm --codec h264", "codec h264 does not fit into webm, which holds vp9 or"),
         ("in.mkv out.mkv --codec divx", "codec 'divx': must be one of h264, h265, vp9, av1"),

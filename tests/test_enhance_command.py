@@ -196,7 +196,7 @@ def test_the_command_from_outside(clip, tmp_path):
     model = small_model(2)
     fields = {
         name: getattr(model.generator, name)
-        for name in model.generator.__dataclass_fields__
+        for name in (field.name for field in dataclasses.fields(model.generator))
         if name not in ("parent", "name", "dtype")
     }
     save_model(tmp_path / "tiny", {"name": "supervegan", **fields}, model.params, {}, "float32")

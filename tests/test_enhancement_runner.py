@@ -80,8 +80,8 @@ def test_a_resumed_run_sees_the_frames_before(first_index, start):
 
 
 def test_batches_keep_their_place_when_resumed():
-    whole = list(gather(numbered(13), DIGITS, 4))
-    resumed = list(gather(numbered(13, context_start(6, one(batch_size=4))), DIGITS, 4, 6))
+    whole = list(gather(numbered(13), DIGITS, 4, reach=2))
+    resumed = list(gather(numbered(13, context_start(6, one(batch_size=4))), DIGITS, 4, 6, reach=2))
     assert [[f.index for f in b.frames] for b in resumed] == [[6, 7], [8, 9, 10, 11], [12]]
     for old, new in zip(whole[1:], resumed, strict=True):
         assert np.array_equal(old.planes[0], new.planes[0])

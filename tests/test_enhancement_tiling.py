@@ -65,7 +65,7 @@ def test_the_published_networks_receptive_fields():
     assert receptive_field(SuperVegan(), "b") == ReceptiveField(29, 28, 1)
     assert receptive_field(SuperVegan(scale=2), "a") == ReceptiveField(44, 43, 2)
     assert receptive_field(SuperVegan(scale=2), "b") == ReceptiveField(60, 57, 2)
-    with pytest.raises(ValueError, match="receptive field of Enlarger is not known"):
+    with pytest.raises(ValueError, match="Enlarger cannot compute frames in tiles"):
         receptive_field(Enlarger())
 
 

@@ -8,7 +8,7 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
-from supervegan_jax.models.supervegan import FRAMES
+from supervegan_jax.models.single_stage import as_variables, input_shape
 from supervegan_jax.weights.model_file import parameter_shapes
 
 # The side lengths of what is counted as one frame.
@@ -17,7 +17,8 @@ OUTPUT_HEIGHT, OUTPUT_WIDTH = 720, 1280
 
 def count_parameters(generator: nn.Module) -> int:
     """The numbers a generator learns."""
-    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(parameter_shapes(generator)))
+    learned = as_variables(parameter_shapes(generator))["params"]
+    return sum(math.prod(leaf.shape) for leaf in jax.tree.leaves(learned))
 
 
 def count_macs(function: Callable[..., Any], *arguments: Any) -> int:
@@ -44,9 +45,13 @@ def count_bytes(function: Callable[..., Any], *arguments: Any) -> int:
 def frame_macs(generator: Any, stage: str = "b") -> int:
     """`count_macs` of one window that becomes a frame of 1280x720, alone."""
     height, width = OUTPUT_HEIGHT // generator.scale, OUTPUT_WIDTH // generator.scale
-    window = jax.ShapeDtypeStruct((1, FRAMES, height, width, 3), jnp.float32)
+    window = jax.ShapeDtypeStruct(input_shape(generator, height, width), jnp.float32)
     params = parameter_shapes(generator)
-    return count_macs(lambda p, x: generator.apply({"params": p}, x, stage), params, window)
+
+    def outputs(params: Any, x: jax.Array) -> Any:
+        return generator.apply(as_variables(params), x, stage, method="outputs")
+
+    return count_macs(outputs, params, window)
 
 
 def _total(measure: Callable[[Any], int], jaxpr: Any) -> int:

@@ -57,7 +57,7 @@ def prepare_forward(
     options = resolve(for_model(options, model))
     frames = options.batch_size or 1
     rng = np.random.default_rng(0)
-    images = jnp.asarray(rng.random((frames + 4, *size, 3), np.float32))
+    images = jnp.asarray(rng.random((frames + 2 * options.reach, *size, 3), np.float32))
     params = jax.device_put(model.params)
     function = frames_function(model, options, options.dtype or "float32")
     if model.exported is not None and not model.exported.traceable:

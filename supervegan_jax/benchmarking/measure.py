@@ -23,12 +23,12 @@ from supervegan_jax.benchmarking.limits import Limits, measure_limits
 from supervegan_jax.benchmarking.networks import config_file
 from supervegan_jax.benchmarking.training import load_config, time_step
 from supervegan_jax.enhancement.options import DTYPES, RunOptions, memory_budget, resolve
+from supervegan_jax.models.supervegan import SuperVegan
 from supervegan_jax.weights.model_file import LoadedModel
 
 OUTPUT = (OUTPUT_HEIGHT, OUTPUT_WIDTH)
 # Above it a frame takes a CPU seconds, and a batch of patches its memory: one is taken of each.
 _HEAVY_MACS = 50e9
-_PHASES = {"a": "stage_a", "b": "full"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -90,7 +90,9 @@ def records(model: LoadedModel, plan: Plan, limits: Limits) -> Iterator[dict[str
       ValueError: the plan does not fit the network.
     """
     for stage in plan.stages:
-        if model.exported is not None and stage != model.exported.stage:
+        generator: Any = model.generator
+        known = generator.stages if model.exported is None else (model.exported.stage,)
+        if stage not in known:
             continue
         macs = frame_macs(model.generator, stage)
         for output in plan.outputs:
@@ -133,8 +135,7 @@ def _forward(
     }
     if peak is not None and peak > memory_budget(device):
         return record  # `enhance` would cut it into tiles
-    compare = plan.against_pytorch and stage == "b" and model.exported is None
-    if compare:
+    if plan.against_pytorch and _has_twin(model, stage):
         times = compare_forward(model, forward.run, forward.frames, size, plan.seconds)
         seconds = times.ours
         record |= {
@@ -145,6 +146,11 @@ def _forward(
     else:
         seconds = forward.seconds(plan.seconds)
     return record | {"ms_per_frame": 1e3 * seconds} | _efficiency(forward, seconds, limits)
+
+
+def _has_twin(model: LoadedModel, stage: str) -> bool:
+    """Whether PyTorch's layers of it exist: of SUPERVEGAN, both stages together."""
+    return stage == "b" and model.exported is None and isinstance(model.generator, SuperVegan)
 
 
 def _efficiency(forward: Forward, seconds: float, limits: Limits) -> dict[str, Any]:
@@ -173,10 +179,11 @@ def _whole(
         if record["macs"] > _HEAVY_MACS and jax.local_devices()[0].platform == "cpu":
             config.data.batch_size = len(jax.local_devices())
         phases = build.build_phases(config)
-        phase = next(phase for phase in phases if phase.name == _PHASES[stage])
+        # The first phase that computes the stage alone, and the last, with all losses.
+        phase = phases[0] if stage == "a" else phases[-1]
         measured["training_patches_per_second"] = time_step(config, phases, phase, plan.seconds)
         measured["training_batch_size"] = config.data.batch_size
         measured["training_patch_size"] = config.data.patch_size
-        if plan.against_pytorch and stage == "b" and model.exported is None:
+        if plan.against_pytorch and _has_twin(model, stage):
             measured["pytorch_training_ratio"] = compare_training(model, plan.seconds).ratio
     return measured

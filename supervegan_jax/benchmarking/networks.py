@@ -8,29 +8,36 @@ from pathlib import Path
 import jax
 import numpy as np
 
-from supervegan_jax.models.supervegan import VARIANTS, SuperVegan
+from supervegan_jax.models import PUBLISHED, build_generator
+from supervegan_jax.models.supervegan import VARIANTS
 from supervegan_jax.weights.load import list_models, load_model
 from supervegan_jax.weights.model_file import LoadedModel, parameter_shapes
 
 
 def known_names() -> tuple[str, ...]:
-    """Those shipped and the published ones."""
+    """Those shipped and the published ones of every system."""
+    return (*list_models(), *PUBLISHED)
+
+
+def own_names() -> tuple[str, ...]:
+    """Those shipped and SUPERVEGAN's published ones."""
     return (*list_models(), *VARIANTS)
 
 
 def load_network(name: str) -> LoadedModel:
-    """A shipped network, one of `VARIANTS` with random parameters, or what `load_model` takes.
+    """A shipped network, one of `PUBLISHED` with random parameters, or what `load_model` takes.
 
     Raises:
       ValueError: there is none of that name.
     """
-    if name not in VARIANTS:
+    if name not in PUBLISHED:
         model = load_model(name)
         return dataclasses.replace(model, card={**model.card, "name": name})
-    generator = SuperVegan(**VARIANTS[name])
+    fields = PUBLISHED[name]
+    generator = build_generator(**fields)
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda leaf: _random(rng, leaf.shape), parameter_shapes(generator))
-    return LoadedModel(generator, params, generator.scale, {"name": name})
+    return LoadedModel(generator, params, fields["scale"], {"name": name, "generator": fields})
 
 
 def _random(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

@@ -13,6 +13,7 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from supervegan_jax import build
+from supervegan_jax.data.records import truth_shape
 from supervegan_jax.data.throughput import patches_per_second
 from supervegan_jax.training.parallel import Parallel, share_cores
 from supervegan_jax.training.phases import Phase
@@ -76,10 +77,14 @@ def time_step(config: ConfigDict, phases: tuple[Phase, ...], phase: Phase, secon
     system = build.build_system(config, phases)
     parallel = Parallel(config.parallel)
     size, patch, scale = config.data.batch_size, config.data.patch_size, config.model.scale
+    window = build.training_window(config)
     rng = np.random.default_rng(0)
+    shapes = {
+        "lr": (window.frames, patch, patch, 3),
+        "hr": truth_shape(window, scale * patch),
+    }
     noise = {
-        "lr": rng.integers(0, 256, (size, 5, patch, patch, 3), dtype=np.uint8),
-        "hr": rng.integers(0, 256, (size, scale * patch, scale * patch, 3), dtype=np.uint8),
+        name: rng.integers(0, 256, (size, *shape), dtype=np.uint8) for name, shape in shapes.items()
     }
     frozen = build.load_frozen(config, phases)
     state = parallel.place_state(create_state(system, scale=scale, seed=0, frozen=frozen))
@@ -103,11 +108,14 @@ def embedded_records(config: ConfigDict, folder: Path) -> Path:
     from data_prep.clips import embedded_clip
     from data_prep.prepare import prepare
 
+    window = build.training_window(config)
     return prepare(
         [embedded_clip()],
         folder,
         scale=config.model.scale,
         bitrates_kbps=tuple(config.prepare.bitrates_kbps),
         patch_size=config.data.patch_size,
+        frames=window.frames,
+        truths=window.truths,
         patches=max(400, 4 * config.data.batch_size),
     )

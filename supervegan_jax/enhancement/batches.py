@@ -6,10 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from supervegan_jax.models.supervegan import FRAMES
 from supervegan_jax.video_input.frames import FrameFormat, VideoFrame
-
-REACH = FRAMES // 2
 
 
 class Batch(NamedTuple):
@@ -18,8 +15,8 @@ class Batch(NamedTuple):
     Attributes:
       frames: the frames that go out (the last batch of a clip may have fewer than the others).
       first: the place of `frames[0]` among the batch's results.
-      planes: each plane of all frames the windows need, [batch size + 4, h, w]; beyond the ends
-        of the clip its first and last frame are repeated.
+      planes: each plane of all frames the windows need, [batch size + 2 reach, h, w]; beyond the
+        ends of the clip its first and last frame are repeated.
     """
 
     frames: list[VideoFrame]
@@ -28,7 +25,12 @@ class Batch(NamedTuple):
 
 
 def gather(
-    frames: Iterable[VideoFrame], fmt: FrameFormat, batch_size: int, first_index: int = 0
+    frames: Iterable[VideoFrame],
+    fmt: FrameFormat,
+    batch_size: int,
+    first_index: int = 0,
+    *,
+    reach: int,
 ) -> Iterator[Batch]:
     """Gathers batches that begin at multiples of `batch_size`.
 
@@ -39,6 +41,7 @@ def gather(
       fmt: of the frames.
       batch_size: results of a batch.
       first_index: the first frame that goes out.
+      reach: frames on each side of a frame that belong to its window.
 
     Yields:
       Batches. When `frames` raises, everything it gave is yielded before the error goes on.
@@ -51,43 +54,45 @@ def gather(
     failure: Exception | None = None
     try:
         for frame in frames:
-            _check(frame, held[-1] if held else None, fmt, first_index)
+            _check(frame, held[-1] if held else None, fmt, first_index, reach)
             held.append(frame)
-            while held[0].index < start - REACH:
+            while held[0].index < start - reach:
                 held.popleft()
                 if not held:
                     break
-            if frame.index == start + batch_size + REACH - 1:
-                yield _batch(held, start, batch_size, first_index)
+            if frame.index == start + batch_size + reach - 1:
+                yield _batch(held, start, batch_size, first_index, reach)
                 start += batch_size
     except Exception as error:
         failure = error
     while held and start <= held[-1].index:
-        yield _batch(held, start, batch_size, first_index)
+        yield _batch(held, start, batch_size, first_index, reach)
         start += batch_size
     if failure is not None:
         raise failure
 
 
 def _check(
-    frame: VideoFrame, previous: VideoFrame | None, fmt: FrameFormat, first_index: int
+    frame: VideoFrame, previous: VideoFrame | None, fmt: FrameFormat, first_index: int, reach: int
 ) -> None:
     frame.check(fmt)
-    if previous is None and frame.index > max(0, first_index - REACH):
+    if previous is None and frame.index > max(0, first_index - reach):
         raise ValueError(
             f"the frames begin at {frame.index}; enhancing from frame {first_index} on takes the "
-            f"{REACH} frames before it too"
+            f"{reach} frames before it too"
         )
     if previous is not None and frame.index != previous.index + 1:
         raise ValueError(f"frame {frame.index} follows frame {previous.index}")
 
 
-def _batch(held: deque[VideoFrame], start: int, batch_size: int, first_index: int) -> Batch:
+def _batch(
+    held: deque[VideoFrame], start: int, batch_size: int, first_index: int, reach: int
+) -> Batch:
     base, last = held[0].index, held[-1].index
-    wanted = range(start - REACH, start + batch_size + REACH)
+    wanted = range(start - reach, start + batch_size + reach)
     window = [held[min(max(index, base), last) - base] for index in wanted]
     first = max(start, first_index)
     end = min(start + batch_size, last + 1)
-    outputs = window[REACH + first - start : REACH + end - start]
+    outputs = window[reach + first - start : reach + end - start]
     planes = zip(*(frame.planes for frame in window), strict=True)
     return Batch(outputs, first - start, tuple(np.stack(plane) for plane in planes))

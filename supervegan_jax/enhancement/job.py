@@ -19,6 +19,7 @@ from supervegan_jax.enhancement.options import DTYPES, RunOptions, context_start
 from supervegan_jax.enhancement.program import plan
 from supervegan_jax.enhancement.runner import RunStats, enhance_frames
 from supervegan_jax.enhancement.tiling import Tiling, estimate_memory
+from supervegan_jax.models.supervegan import SuperVegan
 from supervegan_jax.video_input import media
 from supervegan_jax.video_input.frames import FrameFormat
 from supervegan_jax.video_input.samples import RawVideo
@@ -113,6 +114,7 @@ def _prepare(job: Job) -> _Prepared:
         fmt = source.format
         name, reason = choose(fmt.width, fmt.height, float(source.rate), source.measure_kbps())
         model, choice = load_model(name), f"{name}, {reason}"
+        options = for_model(options, model)
     options = resolve(options)
     return _Prepared(source, model, choice, options, plan(model, source.format, options))
 
@@ -131,9 +133,11 @@ def describe(job: Job) -> list[str]:
     devices = options.devices or ()
     frames = (options.batch_size or 1) // len(devices)
     itemsize = jnp.dtype(DTYPES[options.dtype or "float32"]).itemsize
-    memory = estimate_memory(
-        model.generator, options.stage, tiling.height, tiling.width, frames, itemsize
-    )
+    memory = ""
+    if isinstance(model.generator, SuperVegan):
+        size = tiling.height, tiling.width
+        taken = estimate_memory(model.generator, options.stage, *size, frames, itemsize)
+        memory = f", about {taken / 1e6:.0f} MB a device"
     lines = [
         f"model    {model.card['name']}: {scale}x, {parameters} parameters, stage "
         f"{options.stage}, strength {options.strength:g}, {options.dtype}",
@@ -147,8 +151,8 @@ def describe(job: Job) -> list[str]:
     names = ", ".join(sorted({device.device_kind for device in devices}))
     lines.append(
         f"work     {options.batch_size} frames at a time on {len(devices)} x {names}, "
-        f"{tiling.count} tile{'s' * (tiling.count > 1)} of {tiling.width}x{tiling.height}, "
-        f"about {memory / 1e6:.0f} MB a device"
+        f"{tiling.count} tile{'s' * (tiling.count > 1)} of {tiling.width}x{tiling.height}"
+        f"{memory}"
     )
     return lines
 

@@ -7,7 +7,6 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from supervegan_jax.models.supervegan import FRAMES
 from supervegan_jax.weights.model_file import LoadedModel
 
 DTYPES: dict[str, Any] = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -34,6 +33,7 @@ class RunOptions:
         CPU, where two would only share its caches, and 2 elsewhere.
       compare: also make the bicubic enlargement of every frame (`EnhancedFrame.bicubic`).
       devices: a batch is split over; None is all.
+      reach: frames a network reads on each side of the one it enhances; `for_model` fills it in.
     """
 
     stage: str = "b"
@@ -44,6 +44,7 @@ class RunOptions:
     in_flight: int | None = None
     compare: bool = False
     devices: tuple[Any, ...] | None = None
+    reach: int = 2
 
     def __post_init__(self) -> None:
         if self.stage not in ("a", "b"):
@@ -87,12 +88,21 @@ def resolve(options: RunOptions) -> RunOptions:
 
 
 def for_model(options: RunOptions, model: LoadedModel) -> RunOptions:
-    """Fills in what an exported network has fixed.
+    """Fills in what a network has fixed.
 
     Raises:
       ValueError: the options ask for something else.
     """
+    generator: Any = model.generator
+    options = dataclasses.replace(options, reach=generator.frames // 2)
     if model.exported is None:
+        if options.stage not in generator.stages or (
+            options.strength != 1 and len(generator.stages) == 1
+        ):
+            raise ValueError(
+                f"model {model.card['name']!r} has one stage, 'b', at full strength; not stage "
+                f"{options.stage!r} at strength {options.strength:g}"
+            )
         return options
     stage = "a" if options.strength == 0 else options.stage
     fixed = model.exported.stage
@@ -134,10 +144,10 @@ def _batch_size(options: RunOptions) -> int:
 def latency_frames(options: RunOptions) -> int:
     """Frames behind a frame that must have come in before it goes out, at most.
 
-    Two for the window and the rest of the batch. Devices slower than the input add what
+    Half the window and the rest of the batch. Devices slower than the input add what
     `read_ahead_frames` tells.
     """
-    return FRAMES // 2 + _batch_size(options) - 1
+    return options.reach + _batch_size(options) - 1
 
 
 def read_ahead_frames(options: RunOptions) -> int:
@@ -147,7 +157,7 @@ def read_ahead_frames(options: RunOptions) -> int:
     one being gathered.
     """
     resolved = resolve(options)
-    return FRAMES // 2 + (resolved.batch_size or 1) * ((resolved.in_flight or 1) + 4)
+    return options.reach + (resolved.batch_size or 1) * ((resolved.in_flight or 1) + 4)
 
 
 def context_start(first_index: int, options: RunOptions) -> int:
@@ -157,4 +167,4 @@ def context_start(first_index: int, options: RunOptions) -> int:
     takes the same place in the same batch: a resumed run gives the same bytes.
     """
     size = _batch_size(options)
-    return max(0, first_index // size * size - FRAMES // 2)
+    return max(0, first_index // size * size - options.reach)

@@ -9,9 +9,11 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from supervegan_jax.enhancement.batches import REACH, Batch
+from supervegan_jax.enhancement.batches import Batch
 from supervegan_jax.enhancement.options import DTYPES, RunOptions, for_model, memory_budget
 from supervegan_jax.enhancement.tiling import Cut, Tiling, choose_tile, margin, plan_tiles
+from supervegan_jax.models.single_stage import as_variables
+from supervegan_jax.models.supervegan import SuperVegan
 from supervegan_jax.ops.color import planes_to_rgb, rgb_to_planes
 from supervegan_jax.ops.resize import upsample_bicubic
 from supervegan_jax.video_input.frames import FrameFormat
@@ -37,7 +39,7 @@ class Result(NamedTuple):
 def frames_function(
     model: LoadedModel, options: RunOptions, dtype: str
 ) -> Callable[[Any, Any], Any]:
-    """The network alone: (params, RGB of n + 4 frames) -> RGB of the n middle ones, enlarged.
+    """The network alone: (params, RGB of n + t - 1 frames) -> RGB of the n middle ones, enlarged.
 
     Args:
       model: the network; if it is exported and not traceable, the function takes NumPy arrays.
@@ -46,14 +48,19 @@ def frames_function(
     """
     exported = model.exported
     if exported is not None:
-        return lambda params, rgb: exported.call(_windows(rgb))
+        return lambda params, rgb: exported.call(_windows(rgb, options.reach))
     generator = model.generator.clone(dtype=DTYPES[dtype])
     # A frame's features fit a CPU's caches, a batch's do not.
     one_by_one = (options.devices or jax.local_devices())[0].platform == "cpu"
 
     def function(params: Any, rgb: Any) -> Any:
         return generator.apply(
-            {"params": params}, rgb, options.stage, options.strength, one_by_one, method="enhance"
+            as_variables(params),
+            rgb,
+            options.stage,
+            options.strength,
+            one_by_one,
+            method="enhance",
         )
 
     return function
@@ -67,7 +74,7 @@ def compile_program(
     params: Any,
     planes: Planes,
 ) -> Callable[[Any, Planes], Result]:
-    """Compiles (params, planes of n + 4 frames) -> Result of the n middle ones.
+    """Compiles (params, planes of n + t - 1 frames) -> Result of the n middle ones.
 
     Args:
       model: the network.
@@ -83,7 +90,9 @@ def compile_program(
         finite = jnp.isfinite(y).all(axis=(1, 2, 3))
         bicubic: Planes = ()
         if options.compare:
-            bicubic = rgb_to_planes(upsample_bicubic(rgb[REACH:-REACH], model.scale), fmt)
+            bicubic = rgb_to_planes(
+                upsample_bicubic(rgb[options.reach : len(rgb) - options.reach], model.scale), fmt
+            )
         return Result(rgb_to_planes(y, fmt), finite, bicubic)
 
     def program(params: Any, planes: Planes) -> Result:
@@ -104,11 +113,11 @@ def compile_program(
     return on_the_host
 
 
-def _windows(frames: Any) -> Any:
-    """[n + 4, h, w, c] -> [n, 5, h, w, c], of NumPy or traced arrays."""
-    count = frames.shape[0] - 2 * REACH
+def _windows(frames: Any, reach: int) -> Any:
+    """[n + 2 reach, h, w, c] -> [n, 2 reach + 1, h, w, c], of NumPy or traced arrays."""
+    count = frames.shape[0] - 2 * reach
     stack = np.stack if isinstance(frames, np.ndarray) else jnp.stack
-    return stack([frames[i : i + count] for i in range(2 * REACH + 1)], axis=1)
+    return stack([frames[i : i + count] for i in range(2 * reach + 1)], axis=1)
 
 
 def plan(model: LoadedModel, fmt: FrameFormat, options: RunOptions) -> Tiling:
@@ -118,7 +127,9 @@ def plan(model: LoadedModel, fmt: FrameFormat, options: RunOptions) -> Tiling:
       ValueError: the tile is too small for the network, or the memory for any tile.
     """
     size = fmt.height, fmt.width
-    if options.tile is not None and options.tile >= max(size):
+    whole = options.tile is not None and options.tile >= max(size)
+    # Of the others how far they look is not known: they take frames as they are.
+    if whole or (options.tile is None and not isinstance(model.generator, SuperVegan)):
         return plan_tiles(*size, max(size), 0)
     devices, batch_size = options.devices or (), options.batch_size or 1
     tile = options.tile
@@ -200,7 +211,7 @@ class Engine:
 
     def _inputs(self, batch: Batch, row: Cut, column: Cut, index: int) -> Planes:
         first = index * self._frames
-        frames = slice(first, first + self._frames + 2 * REACH)
+        frames = slice(first, first + self._frames + 2 * self._options.reach)
         luma = batch.planes[0].shape[1:]
         parts = []
         for plane in batch.planes:

@@ -84,7 +84,10 @@ def receptive_field(model: nn.Module, stage: str = "b") -> ReceptiveField:
       ValueError: the network is another one.
     """
     if not isinstance(model, SuperVegan):
-        raise ValueError(f"the receptive field of {type(model).__name__} is not known; SuperVegan")
+        raise ValueError(
+            f"{type(model).__name__} cannot compute frames in tiles, only SuperVegan can: how far "
+            "it looks is not known"
+        )
     before = after = 0
     alignment = 2 // model.detail_grid * (2 if model.scale == 2 else 1)
     period = alignment * model.scale  # outputs in a cell of the coarsest grid

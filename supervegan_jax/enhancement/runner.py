@@ -193,7 +193,9 @@ def enhance_frames(
 
     def read() -> None:
         try:
-            for batch in gather(frames, fmt, options.batch_size or 1, first_index):
+            for batch in gather(
+                frames, fmt, options.batch_size or 1, first_index, reach=options.reach
+            ):
                 batches.put("batch", batch)
         finally:
             close = getattr(frames, "close", None)

@@ -81,15 +81,17 @@ def write_export(directory: Path, model: LoadedModel, name: str, stage: str) -> 
     try:
         trial.write_bytes(content)
         largest = difference(form.read(trial.read_bytes()), model.generator, model.params, stage)
+        generator: Any = model.generator
+        frames = generator.frames
         sides = [f"{model.scale} * h", f"{model.scale} * w"]
         card = {
             **model.card,
             **form.about,
             "stage": stage,
-            "input": ["b", 5, "h", "w", 3],
+            "input": ["b", frames, "h", "w", 3],
             "output": ["b", *sides, 3],
-            "values": "float32 RGB in [0, 1], five frames in a row; the output is the third "
-            "enlarged, and may leave [0, 1] slightly",
+            "values": f"float32 RGB in [0, 1], {frames} frames in a row; the output is the middle "
+            "one enlarged, and may leave [0, 1] slightly",
             "largest_difference": largest,
             "dtype": "float32",
             "sha256": hashlib.sha256(content).hexdigest(),

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from supervegan_jax.models.supervegan import FRAMES
+from supervegan_jax.models.single_stage import as_variables
 
 # What a file is tried on: windows and their sides, one of them odd.
 _TRIAL = (2, 17, 22)
@@ -16,7 +16,7 @@ LARGEST_DIFFERENCE = 1e-4
 
 
 def network_function(generator: nn.Module, params: Any, stage: str) -> Callable[[Any], jax.Array]:
-    """The function that is exported: windows [b, 5, h, w, 3] in [0, 1] -> their centres enlarged.
+    """The function that is exported: windows [b, t, h, w, 3] in [0, 1] -> their centres enlarged.
 
     Args:
       generator: computes in its own dtype.
@@ -25,7 +25,7 @@ def network_function(generator: nn.Module, params: Any, stage: str) -> Callable[
     """
 
     def one(frames: jax.Array) -> jax.Array:
-        y: Any = generator.apply({"params": params}, frames, stage, method="enhance")
+        y: Any = generator.apply(as_variables(params), frames, stage, method="enhance")
         return y[0]
 
     return jax.vmap(one)
@@ -38,8 +38,9 @@ def difference(call: Callable[[Any], Any], generator: nn.Module, params: Any, st
       ValueError: the shapes differ, or the difference is above `LARGEST_DIFFERENCE`.
     """
     function = jax.jit(network_function(generator, params, stage))
+    network: Any = generator
     count, *sides = _TRIAL
-    windows = np.random.default_rng(0).random((count, FRAMES, *sides, 3), np.float32)
+    windows = np.random.default_rng(0).random((count, network.frames, *sides, 3), np.float32)
     with jax.default_matmul_precision("float32"):
         wanted = np.asarray(function(jnp.asarray(windows)))
     got = np.asarray(call(windows))

@@ -8,7 +8,6 @@ import jax.numpy as jnp
 from jax import export
 
 from supervegan_jax.exported.network import network_function
-from supervegan_jax.models.supervegan import FRAMES
 from supervegan_jax.weights.model_file import LoadedModel
 
 PLATFORMS = ("cpu", "cuda", "tpu")
@@ -17,7 +16,8 @@ PLATFORMS = ("cpu", "cuda", "tpu")
 def write_stablehlo(model: LoadedModel, stage: str) -> bytes:
     """The network as `jax.export` serializes it, its parameters inside."""
     b, h, w = export.symbolic_shape("b, h, w")
-    windows = jax.ShapeDtypeStruct((b, FRAMES, h, w, 3), jnp.float32)
+    generator: Any = model.generator
+    windows = jax.ShapeDtypeStruct((b, generator.frames, h, w, 3), jnp.float32)
     params = jax.tree.map(jnp.asarray, model.params)
     function = jax.jit(network_function(model.generator, params, stage))
     return bytes(export.export(function, platforms=PLATFORMS)(windows).serialize())

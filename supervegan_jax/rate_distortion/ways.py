@@ -10,8 +10,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from supervegan_jax.enhancement.batches import REACH, gather
-from supervegan_jax.enhancement.options import RunOptions, resolve
+from supervegan_jax.enhancement.batches import gather
+from supervegan_jax.enhancement.options import RunOptions, for_model, resolve
 from supervegan_jax.enhancement.program import Engine
 from supervegan_jax.ops.color import planes_to_rgb, rgb_to_planes
 from supervegan_jax.ops.resize import upsample_bicubic
@@ -73,8 +73,10 @@ class Way:
                 for frame in window
             )
         else:
-            window = source.frames(max(0, index - REACH))
-            near = itertools.takewhile(lambda frame: frame.index <= index + REACH, window)
+            generator: Any = self.model.generator
+            reach = generator.frames // 2
+            window = source.frames(max(0, index - reach))
+            near = itertools.takewhile(lambda frame: frame.index <= index + reach, window)
             frames = self._enhanced(source, near, self.model, index)
         for frame in frames:
             return frame
@@ -89,7 +91,7 @@ class Way:
         every: int = 1,
     ) -> Iterator[VideoFrame]:
         """What `enhance_frames` gives; one program serves all encodes of a format."""
-        options = _options(self.stage)
+        options = for_model(_options(self.stage), model)
         if every > 1:
             options = dataclasses.replace(options, batch_size=1)
         size = options.batch_size or 1
@@ -97,7 +99,7 @@ class Way:
         if engine is None:
             engine = Engine(model, source.format, options)
             self.engines[source.format, size] = engine
-        for batch in gather(decoded, source.format, size, first):
+        for batch in gather(decoded, source.format, size, first, reach=options.reach):
             if every > 1 and batch.frames[0].index % every:
                 continue
             planes, _ = engine.collect(batch, engine.submit(batch))
@@ -145,7 +147,8 @@ def list_ways(models: Sequence[str], enlargements: Sequence[int] = ()) -> list[W
         name = str(model.card["name"])
         if any(way.curve == name for way in ways):
             raise ValueError(f"two curves would be called {name!r}; rename one model's folder")
-        for stage in ("a", "b"):
+        generator: Any = model.generator
+        for stage in generator.stages:
             identity: dict[str, Any] = {"way": "model", "stage": stage}
             identity |= {"params": model.digest(), "generator": repr(model.generator)}
             identity["dtype"] = _options(stage).dtype
