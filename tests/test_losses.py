@@ -153,7 +153,8 @@ def test_adversarial_losses_stay_finite_where_probabilities_round():
 
 def test_total_is_equation_6():
     weights = {"mse_a": 1.0, "mse": 1.0, "adversarial": 0.001, "perceptual": 0.006}
-    weights |= {"grid": 1.0, "flat": 2.0, "flicker": 3.0, "mse_a_enlarged": 0.5}
+    weights |= {"grid": 1.0, "flat": 2.0, "mse_a_enlarged": 0.5}
+    weights |= {"flicker": 3.0, "flicker_a_enlarged": 2.0}
     weights |= {"l1": 1.0, "charbonnier": 1.0, "huber": 1.0, "discriminator_layers": 0.5}
     images = {"stage_a": jnp.full((2, 32, 32, 3), 0.5), "stage_b": jnp.full((2, 64, 64, 3), 0.75)}
     images["stage_b"] = images["stage_b"].at[:, ::2].add(0.25).at[:, 1::2].add(-0.25)
@@ -164,7 +165,8 @@ def test_total_is_equation_6():
     # D = 1/2: log 2; the perceptual stub: 2.
     expected = {"mse_a": 0.0625, "mse": 0.3125, "adversarial": np.log(2), "perceptual": 2.0}
     # A flat target hides nothing, and a flat picture enlarged is the same. Nothing changes.
-    expected |= {"grid": 0.0625, "flat": 0.3125, "flicker": 0.0, "mse_a_enlarged": 0.0625}
+    expected |= {"grid": 0.0625, "flat": 0.3125, "mse_a_enlarged": 0.0625}
+    expected |= {"flicker": 0.0, "flicker_a_enlarged": 0.0}
     # Rows of 0.75 and 0.25.
     expected |= {"l1": 0.5, "charbonnier": 0.5, "huber": 0.01 * (0.5 - 0.005)}
     expected |= {"discriminator_layers": 3.0}
@@ -172,6 +174,20 @@ def test_total_is_equation_6():
     for name, value in expected.items():
         assert float(terms[name]) == pytest.approx(value, rel=1e-5), name
     assert float(total) == pytest.approx(sum(weights[n] * v for n, v in expected.items()), rel=1e-5)
+
+
+def test_flicker_of_stage_a_is_that_of_its_enlargement_and_not_of_stage_b():
+    # A still clip of two frames; stage A becomes lighter by 1/8 as a whole, stage B by 1/2.
+    stage_a = jnp.full((2, 4, 4, 3), 0.25).at[1].add(0.125)
+    stage_b = jnp.full((2, 8, 8, 3), 0.25).at[1].add(0.5)
+    clip = inputs(
+        outputs={"stage_a": stage_a, "stage_b": stage_b},
+        target=jnp.full((2, 8, 8, 3), 0.75),
+        frames=2,
+    )
+    _, terms = total_loss(clip, {"flicker": 1.0, "flicker_a_enlarged": 1.0})
+    assert float(terms["flicker_a_enlarged"]) == pytest.approx(0.125**2, rel=1e-5)
+    assert float(terms["flicker"]) == pytest.approx(0.5**2, rel=1e-5)
 
 
 def test_terms_of_clips_forth_and_back():

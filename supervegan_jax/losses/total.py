@@ -46,19 +46,25 @@ class LossInputs:
         """Y^A: the ground truth halved with the kernel that made the input."""
         return downsample_bilinear(self.target, 2)
 
+    @cached_property
+    def stage_a_enlarged(self) -> jax.Array:
+        """Stage A at full size, as Eq. 2 enlarges it."""
+        return upsample_bicubic(self.outputs["stage_a"])
+
 
 # A term's name is its weight's name in the config and its key in the log.
 TERMS: dict[str, Callable[[LossInputs], jax.Array]] = {
     "mse_a": lambda x: pixel.mse(x.outputs["stage_a"], x.target_a),
     # Stage A as it is seen: the half-size picture that, enlarged as in Eq. 2, is nearest to Y. The
     # bilinear half of "mse_a" is softer than that.
-    "mse_a_enlarged": lambda x: pixel.mse(upsample_bicubic(x.outputs["stage_a"]), x.target),
+    "mse_a_enlarged": lambda x: pixel.mse(x.stage_a_enlarged, x.target),
     "mse": lambda x: pixel.mse(x.estimate, x.target),
     "l1": lambda x: pixel.l1(x.estimate, x.target),
     "charbonnier": lambda x: pixel.charbonnier(x.estimate, x.target),
     "huber": lambda x: pixel.huber(x.estimate, x.target),
     "flat": lambda x: pixel.flat(x.estimate, x.target),
     "flicker": lambda x: pixel.flicker(x.estimate, x.target, x.frames),
+    "flicker_a_enlarged": lambda x: pixel.flicker(x.stage_a_enlarged, x.target, x.frames),
     "grid": lambda x: pixel.grid(x.estimate, x.target),
     "adversarial": lambda x: x.adversarial(x.estimate, x.target),
     "discriminator_layers": lambda x: x.layers(x.estimate, x.target),  # type: ignore[misc]

@@ -78,7 +78,7 @@ def make_phases(
             raise ValueError(f"phase {name!r} has {values['steps']} steps; 0 or more are accepted")
         weights = dict(values["weights"])
         if ablation == "no_mse_a" and phases:
-            weights |= {"mse_a": 0.0, "mse_a_enlarged": 0.0}
+            weights |= dict.fromkeys(("mse_a", "mse_a_enlarged", "flicker_a_enlarged"), 0.0)
         phase = Phase(
             name,
             step,
