@@ -6,11 +6,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from tqdm import tqdm
-
 from supervegan_jax.evaluation.results import write_whole
 from supervegan_jax.rate_distortion import advice, curves, measure, plots, tables
-from supervegan_jax.rate_distortion.references import Reference, make_reference, unique_names
+from supervegan_jax.rate_distortion.references import Reference, make_references
 from supervegan_jax.rate_distortion.settings import Settings
 from supervegan_jax.rate_distortion.ways import Way, list_ways
 from supervegan_jax.rate_distortion.workspace import Workspace
@@ -84,16 +82,11 @@ def run_advice(
 def _measure(settings: Settings, ways: list[Way], workdir: Path) -> Measured:
     workspace = Workspace(workdir)
     with workspace.locked():
-        references = _references(workspace, settings)
+        references = make_references(workspace, settings.clips, settings.max_frames)
         encodes = measure.plan_encodes(workspace, references, ways, settings)
         encodes = measure.make_encodes(workspace, encodes, settings.jobs)
         tasks = measure.plan_scores(workspace, encodes, ways, settings.frame_step)
         return Measured(measure.score_all(workspace, tasks, settings), references, ways)
-
-
-def _references(workspace: Workspace, settings: Settings) -> list[Reference]:
-    bar = tqdm(settings.clips, desc="clips", disable=None, leave=False)
-    return unique_names([make_reference(workspace, clip, settings.max_frames) for clip in bar])
 
 
 def _report(measured: Measured, settings: Settings, workdir: Path, draw: bool) -> list[str]:

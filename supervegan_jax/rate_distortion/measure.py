@@ -64,14 +64,20 @@ def plan_encodes(
         for codec in settings.codecs:
             for scale in dict.fromkeys(way.scale for way in ways):
                 ladder = settings.reference_kbps if scale == 1 else settings.input_kbps
-                for kbps in ladder:
-                    arguments = codec_arguments(codec, kbps, float(reference.fps))
-                    key = workspace.key(
-                        reference=reference.key, arguments=arguments, scale=scale, codec=codec
-                    )
-                    path = workspace.video("encodes", key)
-                    encodes.append(Encoded(reference, codec, scale, kbps, key, path))
+                encodes += [
+                    plan_encode(workspace, reference, codec, scale, kbps) for kbps in ladder
+                ]
     return encodes
+
+
+def plan_encode(
+    workspace: Workspace, reference: Reference, codec: str, scale: int, kbps: int
+) -> Encoded:
+    """One clip at one size and bitrate."""
+    arguments = codec_arguments(codec, kbps, float(reference.fps))
+    key = workspace.key(reference=reference.key, arguments=arguments, scale=scale, codec=codec)
+    path = workspace.video("encodes", key)
+    return Encoded(reference, codec, scale, kbps, key, path)
 
 
 def make_encodes(

@@ -2,9 +2,12 @@
 
 import dataclasses
 import hashlib
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
+
+from tqdm import tqdm
 
 from data_prep import geometry
 from supervegan_jax.rate_distortion.workspace import Workspace
@@ -126,6 +129,14 @@ def _write(
         "frame_count": writer.frame_count,
         "filters": filters,
     }
+
+
+def make_references(
+    workspace: Workspace, clips: Sequence[Path], max_frames: int | None
+) -> list[Reference]:
+    """The clips of several videos, under names that differ; see `make_reference`."""
+    bar = tqdm(clips, desc="clips", disable=None, leave=False)
+    return unique_names([make_reference(workspace, clip, max_frames) for clip in bar])
 
 
 def unique_names(references: list[Reference]) -> list[Reference]:
