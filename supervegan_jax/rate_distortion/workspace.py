@@ -3,6 +3,7 @@
     WORKDIR/references/<key>.mkv .json     the clips as they are compared
     WORKDIR/encodes/<key>.mkv .json        those encoded at one bitrate
     WORKDIR/scores/<key>.json              the scores of one curve's frames at one bitrate
+    WORKDIR/shown/<key>.json               what is known of a video that a study shows
 
 A key is the SHA-256 of everything that decides the content. A result is there when its .json is,
 which is written last and renamed into place: a killed run leaves only hidden temporary files.
@@ -18,7 +19,7 @@ from typing import Any
 
 from supervegan_jax.evaluation.results import write_whole
 
-KINDS = ("references", "encodes", "scores")
+KINDS = ("references", "encodes", "scores", "shown")
 # Raised when results made by an earlier version can no longer be taken for this one's.
 VERSION = 1
 

@@ -91,7 +91,7 @@ def encode_for_browser(
     command += ["-fflags", "+bitexact", "-map_metadata", "-1", *FORMATS[suffix]]
     try:
         ffmpeg.run([*command, ffmpeg.url(temporary)], source)
-        psnr = _luma_psnr(temporary, source, window.crop, info.frame_count or 0)
+        psnr = luma_psnr(temporary, source, info.frame_count or 0, window.crop)
         os.replace(temporary, destination)
     finally:
         temporary.unlink(missing_ok=True)
@@ -106,13 +106,29 @@ def check_quality(suffix: str, crf: int) -> None:
         raise ValueError(f"crf {crf}; 0 to {CRF_RANGES[suffix]} is accepted for {suffix}")
 
 
-def _luma_psnr(made: Path, source: str | os.PathLike[str], crop: str, frame_count: int) -> float:
+def luma_psnr(
+    made: str | os.PathLike[str],
+    truth: str | os.PathLike[str],
+    frame_count: int,
+    filters: str = "null",
+) -> float:
+    """The PSNR of luma over all frames of two videos, in dB; infinite if they are equal.
+
+    Args:
+      made: a video of 8 bits.
+      truth: another of the same range and, after `filters`, of the same size.
+      frame_count: that both have.
+      filters: what ffmpeg does with `truth` first.
+
+    Raises:
+      VideoError: a video cannot be read, or they have other numbers of frames.
+    """
     # Times are replaced by frame numbers: containers round theirs differently.
     numbered = "settb=1/25,setpts=N"
-    graph = f"[0:V:0]{numbered}[made];[1:V:0]{crop},{numbered}[truth];"
+    graph = f"[0:V:0]{numbered}[made];[1:V:0]{filters},{numbered}[truth];"
     graph += "[made][truth]psnr=stats_file=-:shortest=0:repeatlast=0"
     said = ffmpeg.run(
-        ["-i", ffmpeg.url(made), "-i", ffmpeg.url(source), "-lavfi", graph, "-f", "null", "-"], made
+        ["-i", ffmpeg.url(made), "-i", ffmpeg.url(truth), "-lavfi", graph, "-f", "null", "-"], made
     )
     errors = [float(value) for value in re.findall(r"\bmse_y:(\S+)", said)]
     if len(errors) != frame_count:

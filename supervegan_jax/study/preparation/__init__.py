@@ -1,0 +1,1 @@
+"""From clips, networks and bitrates to a study's folder."""
