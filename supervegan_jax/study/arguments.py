@@ -36,7 +36,7 @@ def add_prepare(parser: Parser) -> None:
         metavar="LOW,HIGH",
         help="references shown beside an input, times its bitrate (default: %(default)s)",
     )
-    add("--crop-size", default="632x540", metavar="WxH", help="shown (default: %(default)s)")
+    add("--crop-size", default="632x480", metavar="WxH", help="shown (default: %(default)s)")
     add(
         "--crop",
         action="append",

@@ -40,7 +40,7 @@ class StudySettings:
     input_kbps: tuple[int, ...] = INPUT_KBPS
     reference_kbps: tuple[int, ...] = REFERENCE_KBPS
     span: tuple[float, float] = (0.4, 5.0)
-    size: tuple[int, int] = (632, 540)
+    size: tuple[int, int] = (632, 480)
     corners: dict[str, tuple[int, int]] = dataclasses.field(default_factory=dict)
     max_frames: int | None = None
     counts: Counts = dataclasses.field(default_factory=Counts)

@@ -1,0 +1,1 @@
+"""The page that people vote on: the only room that imports starlette and uvicorn."""
