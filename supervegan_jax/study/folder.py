@@ -16,7 +16,6 @@ import secrets
 from pathlib import Path
 from typing import Any, Final
 
-from supervegan_jax.evaluation.results import write_whole
 from supervegan_jax.study.design import Trial
 from supervegan_jax.study.votes import KINDS, SIDES, Vote
 
@@ -111,6 +110,9 @@ class Plan:
 
 def write_plan(folder: Path, plan: Plan) -> None:
     """Writes plan.json, whole or not at all."""
+    # It brings JAX, which nobody waits for who serves or reads.
+    from supervegan_jax.evaluation.results import write_whole
+
     fields = {
         "version": VERSION,
         "settings": plan.settings,
