@@ -1,12 +1,14 @@
 """A small study without networks, and its server as a process."""
 
 import contextlib
+import functools
 import http.client
 import json
 import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -16,6 +18,20 @@ from supervegan_jax.study.design import Counts, draw_plans
 from supervegan_jax.study.folder import MEDIA, Pair, Plan, write_plan
 
 BITRATES = (150.0, 250.0, 350.0, 500.0, 750.0, 1000.0)
+
+
+@functools.cache
+def make_videos(size: str, seconds: float) -> list[bytes]:
+    """Four MP4 files."""
+    made = []
+    for source in ("testsrc2", "smptebars", "testsrc", "mandelbrot"):
+        pattern = f"{source}=size={size}:rate=25,format=yuv420p"
+        output = ["-t", str(seconds), "-c:v", "libx264", "-preset", "ultrafast", "-crf", "20"]
+        with tempfile.NamedTemporaryFile(suffix=".mp4") as file:
+            url = f"file:{file.name}"
+            ffmpeg("-f", "lavfi", "-i", pattern, *output, "-movflags", "+faststart", url)
+            made.append(Path(file.name).read_bytes())
+    return made
 
 
 def make_study(
@@ -30,12 +46,9 @@ def make_study(
     (folder / MEDIA).mkdir(parents=True)
     width, height = map(int, size.split("x"))
     names = []
-    for place, source in enumerate(("testsrc2", "smptebars", "testsrc", "mandelbrot")):
+    for place, video in enumerate(make_videos(size, seconds)):
         names.append(f"{place:024x}.mp4")
-        pattern = f"{source}=size={size}:rate=25,format=yuv420p"
-        output = ["-t", str(seconds), "-c:v", "libx264", "-preset", "ultrafast", "-crf", "20"]
-        path = folder / MEDIA / names[-1]
-        ffmpeg("-f", "lavfi", "-i", pattern, *output, "-movflags", "+faststart", f"file:{path}")
+        (folder / MEDIA / names[-1]).write_bytes(video)
     about = {"width": width, "height": height, "seconds": seconds}
     made = [
         Pair(

@@ -309,7 +309,7 @@ def test_everything_has_a_name_the_keyboard_reaches_it_and_stands_out(engine, se
 
 
 def test_colours_stand_out():
-    text = (Path(__file__).parents[1] / "supervegan_jax/study/server/page/study.css").read_text()
+    text = (Path(__file__).parents[1] / "supervegan_jax/study/page/study.css").read_text()
     colours = dict(re.findall(r"--([a-z-]+): (#[0-9a-f]{6});", text))
     for front, behind, least in (
         *((name, ground, 4.5) for name in ("ink", "muted") for ground in ("ground", "panel")),

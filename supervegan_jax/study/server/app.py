@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import importlib.resources
 import math
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
@@ -18,6 +17,7 @@ from starlette.routing import Route
 
 from supervegan_jax.study.ballot_box import BallotBox
 from supervegan_jax.study.folder import MEDIA, TOKEN, keep_secret, media_files, read_plan
+from supervegan_jax.study.page import read_page
 from supervegan_jax.study.progress import summarize
 from supervegan_jax.study.server.guard import (
     RateLimit,
@@ -57,12 +57,6 @@ class Limits:
     entries: tuple[float, float] = (0.5, 30.0)
     votes: tuple[float, float] = (4.0, 10.0)
     tokens: tuple[float, float] = (0.1, 5.0)
-
-
-def read_page(name: str) -> str:
-    """The text of a file of the page."""
-    place = importlib.resources.files("supervegan_jax.study.server") / "page" / name
-    return place.read_text(encoding="utf-8")
 
 
 class StudyServer:

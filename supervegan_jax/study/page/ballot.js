@@ -2,7 +2,9 @@
 
    const ballot = new Ballot(element, (side) => ...);   side is "left" or "right"
    ballot.show(trial, next, "3 of 25");
-   trial: {left, right: addresses, width, height, seconds, watch_seconds}; next may be null. */
+   trial: {left, right: addresses, width, height, watch_seconds}; next may be null.
+
+   No template literals here: Mechanical Turk takes dollar and brace for its own variables. */
 "use strict";
 
 const QUESTION = "Which video do you prefer based on its quality?";
@@ -27,7 +29,7 @@ class PairPlayer {
     this.videos = SIDES.map((side) => {
       const video = make("video", {
         src: trial[side], width: trial.width, height: trial.height, preload: "auto",
-        playsinline: "", "aria-label": `${side === "left" ? "Left" : "Right"} video`,
+        playsinline: "", "aria-label": (side === "left" ? "Left" : "Right") + " video",
       });
       video.muted = true;
       video.disablePictureInPicture = true;
@@ -168,8 +170,8 @@ class Ballot {
     const wanted = [2 * width + GAP, height + CHROME];
     const fits = window.innerWidth >= wanted[0] && window.innerHeight >= wanted[1];
     this.need.textContent = "The window is too small for both videos. It needs "
-      + `${wanted[0]} x ${wanted[1]} pixels and has ${window.innerWidth} x ${window.innerHeight}. `
-      + "Make it larger, set the zoom to 100 %, or use the full screen.";
+      + wanted.join(" x ") + " pixels and has " + window.innerWidth + " x " + window.innerHeight
+      + ". Make it larger, set the zoom to 100 %, or use the full screen.";
     if (!fits && !this.ballot.hidden) this.setPlaying(false);
     if (fits && this.ballot.hidden) this.setPlaying(!this.calm.matches);
     this.ballot.hidden = !fits;
@@ -184,7 +186,7 @@ class Ballot {
     if (this.now.failed) this.say("This video cannot be played by your browser.");
     else if (!this.now.loaded && this.now.watched === 0) this.countdown.textContent = "Loading ...";
     else if (left > 0 && !this.now.wanted) this.countdown.textContent = "Press Play or Space";
-    else if (left > 0) this.countdown.textContent = `Watch both videos: ${Math.ceil(left)} s`;
+    else if (left > 0) this.countdown.textContent = "Watch both videos: " + Math.ceil(left) + " s";
     else {
       this.counting = false;
       this.open = true;
