@@ -16,6 +16,8 @@ HOMES = {
     "orbax": ("supervegan_jax/training/checkpoints.py",),
     "imageio_ffmpeg": ("supervegan_jax/video/",),
     "av": ("supervegan_jax/video_input/", "supervegan_jax/video_output/"),
+    "starlette": ("supervegan_jax/study/server/",),
+    "uvicorn": ("supervegan_jax/study/server/",),
     "subprocess": (
         "supervegan_jax/video/",
         "supervegan_jax/video_output/",
@@ -85,6 +87,15 @@ def test_pmap_only_in_parallel():
 def test_names_say_something():
     for name, _ in sources():
         assert Path(name).stem not in ("utils", "common", "helpers", "misc"), name
+
+
+def test_serving_a_study_does_not_import_jax():
+    code = (
+        "import sys, supervegan_jax.study.server.serve, supervegan_jax.study.__main__; "
+        "print('jax' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_importing_the_package_and_its_core_does_not_import_tensorflow():

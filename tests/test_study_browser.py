@@ -5,6 +5,7 @@ google-chrome or chromium-browser on the path. Nothing is downloaded.
 """
 
 import contextlib
+import csv
 import re
 import shutil
 from pathlib import Path
@@ -20,6 +21,7 @@ from study_samples import Voter, make_study, serving
 from test_report_page import contrast
 
 from supervegan_jax.study.folder import read_plan
+from supervegan_jax.study.mturk import export, import_results
 from supervegan_jax.study.votes import read_votes
 
 NAMES = ("chromium", "google-chrome", "chromium-browser")
@@ -306,6 +308,76 @@ def test_everything_has_a_name_the_keyboard_reaches_it_and_stands_out(engine, se
         page.goto(server.address + "/admin")
         assert page.get_by_label(re.compile("Token")).is_visible()
         assert wrong == []
+
+
+# Stands in for Amazon's script: elements that gather a form's fields when they are sent.
+CROWD = """
+customElements.define("crowd-form", class extends HTMLElement {});
+customElements.define("crowd-button", class extends HTMLElement {
+  connectedCallback() {
+    this.addEventListener("click", () => {
+      const fields = document.querySelectorAll("crowd-form input[name]");
+      window.sent = Object.fromEntries([...fields].map((one) => [one.name, one.value]));
+    });
+  }
+});
+"""
+
+
+def test_the_question_of_mechanical_turk_leads_to_the_same_votes(engine, study, server, tmp_path):
+    """The question is filled in as their site does it; what it sends is imported."""
+    folder = tmp_path / "s"
+    shutil.copytree(study, folder, ignore=shutil.ignore_patterns("votes.*", "*.log"))
+    export(folder, "https://media.example.org/x", tmp_path)
+    with open(tmp_path / "input.csv", newline="") as file:
+        row = list(csv.DictReader(file))[1]
+    page_text = (tmp_path / "question.html").read_text()
+    for name, value in row.items():
+        page_text = page_text.replace("${" + name + "}", value)
+    media = (folder / "media").iterdir()
+    videos = {path.name: path.read_bytes() for path in media}
+
+    def answer(route) -> None:
+        url = route.request.url
+        if url.startswith("https://media.example.org/x/"):
+            body = videos[url.rpartition("/")[2]]
+            route.fulfill(body=body, content_type="video/mp4")
+        elif url == "https://assets.crowd.aws/crowd-html-elements.js":
+            route.fulfill(body=CROWD, content_type="text/javascript")
+        elif url.startswith("https://workers.example.org/"):
+            route.fulfill(body="<!doctype html>" + page_text, content_type="text/html")
+        else:
+            route.abort()
+
+    with a_browser(engine, tmp_path / "profile") as (context, wrong):
+        context.route("**/*", answer)
+        page = context.pages[0]
+        page.goto("https://workers.example.org/?assignmentId=ASSIGNMENT_ID_NOT_AVAILABLE")
+        page.click("#begin")
+        assert page.text_content("#problem") == "Accept the HIT to begin."
+        page.goto("https://workers.example.org/?assignmentId=3ABC")
+        assert page.text_content("#total") == "20"
+        page.screenshot(path=tmp_path / "question.png")
+        page.click("#begin")
+        for number in range(1, 21):
+            wait_for_trial(page, number)
+            page.wait_for_selector(READY)
+            page.keyboard.press("1" if number % 4 else "2")
+        page.wait_for_selector("#send", state="visible")
+        page.click("#send")
+        sent = page.evaluate("window.sent")
+        assert wrong == []
+    expected = ["left" if number % 4 else "right" for number in range(1, 21)]
+    assert sent == {"choices": " ".join(expected)}
+    results = tmp_path / "results.csv"
+    with open(results, "w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["WorkerId", *(f"Input.{name}" for name in row), "Answer.choices"])
+        writer.writerow(["A1", *row.values(), sent["choices"]])
+    import_results(folder, results)
+    votes = read_votes(folder)
+    assert [vote.choice for vote in votes] == expected
+    assert [vote.pair for vote in votes] == [t.pair for t in read_plan(folder).observers[1]]
 
 
 def test_colours_stand_out():
