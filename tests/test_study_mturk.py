@@ -54,6 +54,7 @@ def test_the_question_has_the_plans_variables_and_no_others(folder, tmp_path):
     assert set(re.findall(r"\$\{(.*?)\}", question)) == set(rows[0])
     assert question.count("${") == len(rows[0])
     assert "{{" not in question
+    assert question.isascii()  # whatever charset it is shown in
     assert f'data-media="{URL}/"' in question
     plan = read_plan(folder)
     assert len(rows) == len(plan.observers)

@@ -4,6 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import jax
 import numpy as np
 import pytest
 from enhancement_samples import SMALL, small_model
@@ -163,6 +164,7 @@ def test_every_pair_shows_what_it_says(prepared, network):
         ("two", "original", 40.0),
     ]
     model = load_model(network)
+    options = RunOptions(devices=tuple(jax.local_devices()[:1]))
     corners = {"one": (32, 16), "two": (4, 8)}  # the centre of 160x96, and what was asked for
     for pair in (*plain[:1], *plain[-1:], *catches):
         window = Window(*corners[pair.clip], 96, 64)
@@ -175,7 +177,7 @@ def test_every_pair_shows_what_it_says(prepared, network):
         if pair.correct is not None:
             continue
         source = open_source(encode_of(prepared, pair.clip, 2, int(pair.input_kbps)))
-        made = enhance_frames(model, source.frames(), source.format, RunOptions())
+        made = enhance_frames(source.frames(), source.format, model, options)
         truth = np.stack([frame.planes[0] for frame in made])[
             :, window.top : window.top + 64, window.left : window.left + 96
         ]

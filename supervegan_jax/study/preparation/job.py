@@ -11,7 +11,7 @@ from supervegan_jax.rate_distortion.measure import Encoded, make_encodes, plan_e
 from supervegan_jax.rate_distortion.references import Reference, make_references
 from supervegan_jax.rate_distortion.ways import Way, list_ways
 from supervegan_jax.rate_distortion.workspace import Workspace
-from supervegan_jax.study.design import draw_plans
+from supervegan_jax.study.design import Trial, draw_plans
 from supervegan_jax.study.folder import (
     MEDIA,
     PLAN,
@@ -86,15 +86,13 @@ def prepare(
         clips = make_references(workspace, settings.clips, settings.max_frames)
         _check_corners(settings, clips)
         conditions = _list_conditions(workspace, settings, clips, ways)
+        observers = _draw(conditions, settings)  # wrong counts are told before hours of work
         conditions = _encode(workspace, conditions, jobs)
         shown = [_plan_videos(workspace, settings, one) for one in conditions]
         psnr = make_videos(workspace, folder, [v for both in shown for v in both], settings, jobs)
     pairs = [
         _make_pair(one, *both, settings.seed) for one, both in zip(conditions, shown, strict=True)
     ]
-    plain = [pair.id for pair in pairs if pair.correct is None]
-    catches = [pair.id for pair in pairs if pair.correct is not None]
-    observers = draw_plans(plain, catches, settings.counts, settings.seed)
     plan = Plan(
         {pair.id: pair for pair in pairs},
         observers,
@@ -154,6 +152,12 @@ def _list_conditions(
                 ]
         found.append(_Condition(clip, None, None, encode(1, min(settings.reference_kbps))))
     return found
+
+
+def _draw(conditions: Sequence[_Condition], settings: StudySettings) -> list[list[Trial]]:
+    plain = [one.identity(settings.seed) for one in conditions if one.way is not None]
+    catches = [one.identity(settings.seed) for one in conditions if one.way is None]
+    return draw_plans(plain, catches, settings.counts, settings.seed)
 
 
 def _encode(
