@@ -93,7 +93,7 @@ def test_counts_that_make_no_sense_are_refused(changes, said):
 
 
 def test_more_trials_than_pairs_are_refused():
-    with pytest.raises(ValueError, match="trials 48; there are 47 such pairs"):
+    with pytest.raises(ValueError, match="trials 48; such pairs to show: 47"):
         draw_plans(PAIRS, CATCHES, Counts(trials=48), 0)
-    with pytest.raises(ValueError, match="catches 4; there are 3 such pairs"):
+    with pytest.raises(ValueError, match="catches 4; such pairs to show: 3"):
         draw_plans(PAIRS, CATCHES, Counts(catches=4), 0)

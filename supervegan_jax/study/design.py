@@ -74,7 +74,7 @@ def draw_plans(
         ("catches", counts.catches, catches),
     ):
         if wanted > len(there):
-            raise ValueError(f"{name} {wanted}; there are {len(there)} such pairs to show")
+            raise ValueError(f"{name} {wanted}; such pairs to show: {len(there)}")
     rng = random.Random(seed)
     observers = -(-len(pairs) * counts.votes_per_pair // counts.trials)
     hands = _deal(pairs, observers, counts.trials, rng)
