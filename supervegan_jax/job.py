@@ -37,12 +37,12 @@ def train(config: ConfigDict, workdir: Path) -> None:
     preparation.check(scale=config.model.scale, patch_size=config.data.patch_size)
     generator: Any = system.generator
     clips = []
-    if preparation.validation and not generator.recurrent:
+    if preparation.validation and generator.reading == "window":
         clips = load_validation(records, config.evaluation_frames, generator.frames)
     if not clips:
         reason = (
             "the network is recurrent, and frames are scored window by window"
-            if generator.recurrent
+            if generator.reading == "sequence"
             else f"{records} holds no frames out (data_prep's --holdout)"
         )
         print(f"note: {reason}: nothing is scored")

@@ -105,7 +105,7 @@ class SmallGenerator(nn.Module):
 
     frames = 5
     channels = 3
-    recurrent = False
+    reading = "window"
 
     @nn.compact
     def __call__(self, x: jax.Array, stage: str = "b") -> dict[str, jax.Array]:

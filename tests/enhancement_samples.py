@@ -7,11 +7,11 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from supervegan_jax.models import init_variables
+from supervegan_jax.models import build_generator, init_variables
 from supervegan_jax.models.supervegan import SuperVegan
 from supervegan_jax.ops.resize import upsample_bicubic, upsample_nearest
 from supervegan_jax.video_input.frames import FrameFormat, VideoFrame
-from supervegan_jax.weights.model_file import LoadedModel
+from supervegan_jax.weights.model_file import LoadedModel, parameter_shapes
 
 SMALL = {
     "stem_width": 4,
@@ -43,6 +43,21 @@ def small_model(scale: int = 4, seed: int = 0, **fields: int) -> LoadedModel:
     return randomized(SuperVegan(scale=scale, **{**SMALL, **fewest, **fields}), seed)
 
 
+def small_system(name: str, **fields: int) -> LoadedModel:
+    """A network of another system whose every layer matters."""
+    generator = build_generator(name, **fields)
+    rng = np.random.default_rng(0)
+
+    def draw(path: tuple, leaf: jax.ShapeDtypeStruct) -> np.ndarray:
+        if jax.tree_util.keystr(path[-1:], simple=True) == "var":
+            return np.ones(leaf.shape, np.float32)
+        return 0.1 * rng.standard_normal(leaf.shape, np.float32)
+
+    params = jax.tree_util.tree_map_with_path(draw, parameter_shapes(generator))
+    card = {"name": name, "generator": {"name": name, **fields}}
+    return LoadedModel(generator, params, generator.scale, card)
+
+
 class Enlarger(nn.Module):
     """Nearest or bicubic enlargement of the centre frame: what goes in comes out."""
 
@@ -51,6 +66,8 @@ class Enlarger(nn.Module):
     dtype: object = jnp.float32
 
     frames = 5
+    channels = 3
+    reading = "window"
     stages = ("a", "b")
 
     def enhance(
@@ -67,6 +84,8 @@ class WindowDigits(nn.Module):
     dtype: object = jnp.float32
 
     frames = 5
+    channels = 3
+    reading = "window"
     stages = ("a", "b")
 
     def enhance(

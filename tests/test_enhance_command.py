@@ -5,6 +5,7 @@ import itertools
 import re
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import av
@@ -12,7 +13,7 @@ import imageio_ffmpeg
 import jax
 import numpy as np
 import pytest
-from enhancement_samples import Enlarger, plain, random_frames, small_model
+from enhancement_samples import Enlarger, plain, random_frames, small_model, small_system
 from video_samples import ffmpeg
 
 from supervegan_jax import enhance
@@ -80,8 +81,13 @@ def test_a_file_is_enhanced_frame_by_frame(clip, tmp_path):
     )
 
 
-def test_an_interrupted_job_ends_as_the_uninterrupted_one(clip, tmp_path, monkeypatch):
-    model = small_model(2)
+@pytest.mark.parametrize("name", ["supervegan", "tecogan", "mfqe"])
+def test_an_interrupted_job_ends_as_the_uninterrupted_one(name, clip, tmp_path, monkeypatch):
+    model = {
+        "supervegan": partial(small_model, 2),
+        "tecogan": partial(small_system, "tecogan", blocks=1, width=4),
+        "mfqe": partial(small_system, "mfqe", width=4, dense_layers=1),
+    }[name]()
     whole, broken = tmp_path / "whole.mkv", tmp_path / "broken.mkv"
     enhance_video(job_of(clip, whole, model))
     original = jobs.enhance_frames

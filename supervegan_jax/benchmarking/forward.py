@@ -3,7 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import jax
 import jax.numpy as jnp
@@ -57,16 +57,20 @@ def prepare_forward(
     options = resolve(for_model(options, model))
     frames = options.batch_size or 1
     rng = np.random.default_rng(0)
-    images = jnp.asarray(rng.random((frames + 2 * options.reach, *size, 3), np.float32))
+    read, generator = options.reading.read(0, frames), cast(Any, model.generator)
+    shape = (read.stop - read.start, *size, generator.channels)
+    images = jnp.asarray(rng.random(shape, np.float32))
     params = jax.device_put(model.params)
+    state = options.reading.first_state(generator, *size)
     function = frames_function(model, options, options.dtype or "float32")
     if model.exported is not None and not model.exported.traceable:
         host = np.asarray(images)
-        return Forward(lambda: function(params, host), frames, 0, 0, None, None)
-    macs, moved = (count(function, params, images) // frames for count in (count_macs, count_bytes))
+        return Forward(lambda: function(params, host, state), frames, 0, 0, None, None)
+    given = params, images, state
+    macs, moved = (count(function, *given) // frames for count in (count_macs, count_bytes))
     begun = time.perf_counter()
-    compiled = jax.jit(function).lower(params, images).compile()
+    compiled = jax.jit(function).lower(*given).compile()
     taken = time.perf_counter() - begun
     memory: Any = compiled.memory_analysis()
     peak = memory.temp_size_in_bytes + memory.argument_size_in_bytes + memory.output_size_in_bytes
-    return Forward(lambda: compiled(params, images), frames, macs, moved, taken, peak)
+    return Forward(lambda: compiled(*given), frames, macs, moved, taken, peak)

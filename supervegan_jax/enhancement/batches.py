@@ -15,13 +15,15 @@ class Batch(NamedTuple):
     Attributes:
       frames: the frames that go out (the last batch of a clip may have fewer than the others).
       first: the place of `frames[0]` among the batch's results.
-      planes: each plane of all frames the windows need, [batch size + 2 reach, h, w]; beyond the
-        ends of the clip its first and last frame are repeated.
+      planes: each plane of all frames that are read for the results, [n, h, w]; see `gather` and
+        `readings`.
+      begins: whether nothing of the video came before it.
     """
 
     frames: list[VideoFrame]
     first: int
     planes: tuple[np.ndarray, ...]
+    begins: bool = False
 
 
 def gather(
@@ -44,7 +46,9 @@ def gather(
       reach: frames on each side of a frame that belong to its window.
 
     Yields:
-      Batches. When `frames` raises, everything it gave is yielded before the error goes on.
+      Batches of the planes of batch size + 2 reach frames; beyond the ends of the clip its first
+      and last frame are repeated. When `frames` raises, everything it gave is yielded before the
+      error goes on.
 
     Raises:
       ValueError: an index is missing, a frame is of another format, or `frames` begins too late.
@@ -94,5 +98,30 @@ def _batch(
     first = max(start, first_index)
     end = min(start + batch_size, last + 1)
     outputs = window[reach + first - start : reach + end - start]
-    planes = zip(*(frame.planes for frame in window), strict=True)
-    return Batch(outputs, first - start, tuple(np.stack(plane) for plane in planes))
+    return Batch(outputs, first - start, stack_planes(window))
+
+
+def stack_planes(frames: Iterable[VideoFrame]) -> tuple[np.ndarray, ...]:
+    """Each plane of all the frames, [n, h, w]."""
+    planes = zip(*(frame.planes for frame in frames), strict=True)
+    return tuple(np.stack(plane) for plane in planes)
+
+
+def until_failure(
+    frames: Iterable[VideoFrame], fmt: FrameFormat, failures: list[Exception]
+) -> Iterator[VideoFrame]:
+    """The frames from the first of the video on, each checked, until something is wrong.
+
+    Args:
+      frames: in order, from index 0 on.
+      fmt: of the frames.
+      failures: gets what `frames` raised, or what is wrong with a frame.
+    """
+    previous: VideoFrame | None = None
+    try:
+        for frame in frames:
+            _check(frame, previous, fmt, 0, 0)
+            yield frame
+            previous = frame
+    except Exception as error:
+        failures.append(error)

@@ -238,6 +238,8 @@ def _enhance(job: Job, messages: TextIO) -> RunStats:
     with sink:
         if sink.resumed:
             earlier = f"note: goes on after {sink.finished_frames} frames of an earlier run"
+            if prepared.options.reading.in_turn:
+                earlier += ", which are computed again: the others depend on them"
             print(earlier, file=messages)
         notes = _Notes(sink, messages)
         notes.tell()

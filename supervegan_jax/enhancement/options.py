@@ -7,6 +7,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from supervegan_jax.enhancement.readings import Reading, Windows, reading_of
 from supervegan_jax.weights.model_file import LoadedModel
 
 DTYPES: dict[str, Any] = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
@@ -16,6 +17,7 @@ _BATCH_SIZES = {"cpu": 4, "gpu": 8, "tpu": 8}
 _LARGEST_BATCH = 1024
 # Share of a device's memory that the estimate may fill; compilers and other buffers need the rest.
 _DEVICE_SHARE, _HOST_SHARE = 0.6, 0.25
+_FIVE_FRAMES = Windows(2)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -32,8 +34,8 @@ class RunOptions:
       in_flight: batches given to the devices before the first of them is back; None is 1 on a
         CPU, where two would only share its caches, and 2 elsewhere.
       compare: also make the bicubic enlargement of every frame (`EnhancedFrame.bicubic`).
-      devices: a batch is split over; None is all.
-      reach: frames a network reads on each side of the one it enhances; `for_model` fills it in.
+      devices: a batch is split over; None is all, or the first if batches depend on one another.
+      reading: what the network reads for a frame; `for_model` fills it in.
     """
 
     stage: str = "b"
@@ -44,7 +46,7 @@ class RunOptions:
     in_flight: int | None = None
     compare: bool = False
     devices: tuple[Any, ...] | None = None
-    reach: int = 2
+    reading: Reading = _FIVE_FRAMES
 
     def __post_init__(self) -> None:
         if self.stage not in ("a", "b"):
@@ -68,6 +70,13 @@ def resolve(options: RunOptions) -> RunOptions:
       ValueError: the batch cannot be split over the devices.
     """
     devices = options.devices or tuple(jax.local_devices())
+    if options.reading.in_turn:
+        if options.devices is not None and len(devices) > 1:
+            raise ValueError(
+                f"{len(devices)} devices: the network needs the frame before to enhance the next, "
+                "so one device is accepted"
+            )
+        devices = devices[:1]
     batch_size = options.batch_size
     if batch_size is None:
         batch_size = _BATCH_SIZES.get(devices[0].platform, 4) * len(devices)
@@ -83,8 +92,14 @@ def resolve(options: RunOptions) -> RunOptions:
         batch_size=batch_size,
         stage=stage,
         dtype=dtype,
-        in_flight=options.in_flight or (1 if devices[0].platform == "cpu" else 2),
+        in_flight=_in_flight(options, devices[0]),
     )
+
+
+def _in_flight(options: RunOptions, device: Any) -> int:
+    if options.reading.in_turn:  # a batch that is computed again gives the next its state
+        return 1
+    return options.in_flight or (1 if device.platform == "cpu" else 2)
 
 
 def for_model(options: RunOptions, model: LoadedModel) -> RunOptions:
@@ -94,7 +109,7 @@ def for_model(options: RunOptions, model: LoadedModel) -> RunOptions:
       ValueError: the options ask for something else.
     """
     generator: Any = model.generator
-    options = dataclasses.replace(options, reach=generator.frames // 2)
+    options = dataclasses.replace(options, reading=reading_of(generator))
     if model.exported is None:
         if options.stage not in generator.stages or (
             options.strength != 1 and len(generator.stages) == 1
@@ -144,10 +159,10 @@ def _batch_size(options: RunOptions) -> int:
 def latency_frames(options: RunOptions) -> int:
     """Frames behind a frame that must have come in before it goes out, at most.
 
-    Half the window and the rest of the batch. Devices slower than the input add what
-    `read_ahead_frames` tells.
+    Half the window, or what else is read ahead, and the rest of the batch. Devices slower than the
+    input add what `read_ahead_frames` tells.
     """
-    return options.reach + _batch_size(options) - 1
+    return options.reading.ahead + _batch_size(options) - 1
 
 
 def read_ahead_frames(options: RunOptions) -> int:
@@ -157,7 +172,7 @@ def read_ahead_frames(options: RunOptions) -> int:
     one being gathered.
     """
     resolved = resolve(options)
-    return options.reach + (resolved.batch_size or 1) * ((resolved.in_flight or 1) + 4)
+    return options.reading.ahead + (resolved.batch_size or 1) * ((resolved.in_flight or 1) + 4)
 
 
 def context_start(first_index: int, options: RunOptions) -> int:
@@ -166,5 +181,4 @@ def context_start(first_index: int, options: RunOptions) -> int:
     Batches begin at multiples of the batch size whatever a run begins with, and so every frame
     takes the same place in the same batch: a resumed run gives the same bytes.
     """
-    size = _batch_size(options)
-    return max(0, first_index // size * size - options.reach)
+    return options.reading.context_start(first_index, _batch_size(options))

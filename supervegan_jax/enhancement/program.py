@@ -29,41 +29,67 @@ class Result(NamedTuple):
       planes: enlarged, each [frames, scale * h, scale * w] or the chroma's size.
       finite: [frames], whether every value of the network's output is a number.
       bicubic: the planes of the plain enlargement; () unless asked for.
+      state: what the next frames need of these; () of most networks.
     """
 
     planes: Planes
     finite: Any
     bicubic: Planes
+    state: Any
 
 
 def frames_function(
     model: LoadedModel, options: RunOptions, dtype: str
-) -> Callable[[Any, Any], Any]:
-    """The network alone: (params, RGB of n + t - 1 frames) -> RGB of the n middle ones, enlarged.
+) -> Callable[[Any, Any, Any], tuple[Any, Any]]:
+    """The network alone: (params, images, state) -> (images of those enhanced, next state).
 
     Args:
       model: the network; if it is exported and not traceable, the function takes NumPy arrays.
       options: of the run, resolved.
       dtype: of the features.
     """
-    exported = model.exported
+    exported, reading = model.exported, options.reading
     if exported is not None:
-        return lambda params, rgb: exported.call(_windows(rgb, options.reach))
+        reach = reading.ahead  # only windows are exported
+        return lambda params, images, state: (exported.call(_windows(images, reach)), state)
     generator = model.generator.clone(dtype=DTYPES[dtype])
     # A frame's features fit a CPU's caches, a batch's do not.
     one_by_one = (options.devices or jax.local_devices())[0].platform == "cpu"
 
-    def function(params: Any, rgb: Any) -> Any:
-        return generator.apply(
+    def function(params: Any, images: Any, state: Any) -> tuple[Any, Any]:
+        return reading.apply(
+            generator,
             as_variables(params),
-            rgb,
+            images,
+            state,
             options.stage,
             options.strength,
             one_by_one,
-            method="enhance",
         )
 
     return function
+
+
+def _images(planes: Planes, fmt: FrameFormat, channels: int) -> jax.Array:
+    """What a network reads of stored planes: RGB, or the luma alone, [n, h, w, channels]."""
+    if channels == 3:
+        return planes_to_rgb(planes, fmt)
+    return planes_to_rgb(planes[:1], dataclasses.replace(fmt, subsampling="gray"))[..., :1]
+
+
+def _stored(y: jax.Array, plain: Callable[[], Planes], fmt: FrameFormat) -> Planes:
+    """Stored planes of what a network gives; luma gets the chroma of the `plain` enlargement."""
+    if y.shape[-1] == 3:
+        return rgb_to_planes(y, fmt)
+    grey = dataclasses.replace(fmt, subsampling="gray")
+    return rgb_to_planes(jnp.repeat(y, 3, axis=-1), grey) + plain()[1:]
+
+
+def _plain(planes: Planes, fmt: FrameFormat, scale: int) -> Planes:
+    """The bicubic enlargement; at scale 1 the planes as they are stored."""
+    if scale == 1:
+        return planes
+    return rgb_to_planes(upsample_bicubic(planes_to_rgb(planes, fmt), scale), fmt)
 
 
 def compile_program(
@@ -73,8 +99,9 @@ def compile_program(
     dtype: str,
     params: Any,
     planes: Planes,
-) -> Callable[[Any, Planes], Result]:
-    """Compiles (params, planes of n + t - 1 frames) -> Result of the n middle ones.
+    state: Any,
+) -> Callable[[Any, Planes, Any], Result]:
+    """Compiles (params, planes of the frames read, state) -> Result of those enhanced.
 
     Args:
       model: the network.
@@ -82,33 +109,34 @@ def compile_program(
       options: of the run, resolved.
       dtype: of the features.
       params: on the device that is compiled for, like `planes`: examples of what will be given.
-      planes: see `params`.
+      planes, state: see `params`.
     """
     network = frames_function(model, options, dtype)
+    generator: Any = model.generator
+    channels = generator.channels
 
-    def finish(rgb: jax.Array, y: jax.Array) -> Result:
+    def finish(planes: Planes, y: jax.Array, state: Any) -> Result:
         finite = jnp.isfinite(y).all(axis=(1, 2, 3))
-        bicubic: Planes = ()
-        if options.compare:
-            bicubic = rgb_to_planes(
-                upsample_bicubic(rgb[options.reach : len(rgb) - options.reach], model.scale), fmt
-            )
-        return Result(rgb_to_planes(y, fmt), finite, bicubic)
 
-    def program(params: Any, planes: Planes) -> Result:
-        rgb = planes_to_rgb(planes, fmt)
-        return finish(rgb, network(params, rgb))
+        def plain() -> Planes:
+            centres = tuple(options.reading.centres(plane) for plane in planes)
+            return _plain(centres, fmt, model.scale)
+
+        bicubic = plain() if options.compare else ()
+        return Result(_stored(y, plain, fmt), finite, bicubic, state)
+
+    def program(params: Any, planes: Planes, state: Any) -> Result:
+        return finish(planes, *network(params, _images(planes, fmt, channels), state))
 
     if model.exported is None or model.exported.traceable:
-        return jax.jit(program).lower(params, planes).compile()
+        return jax.jit(program).lower(params, planes, state).compile()
 
-    begin = jax.jit(lambda planes: planes_to_rgb(planes, fmt)).lower(planes).compile()
-    rgb = begin(planes)
-    end = jax.jit(finish).lower(rgb, network(params, np.asarray(rgb))).compile()
+    begin = jax.jit(lambda planes: _images(planes, fmt, channels)).lower(planes).compile()
+    found, _ = network(params, np.asarray(begin(planes)), state)
+    end = jax.jit(finish).lower(planes, found, state).compile()
 
-    def on_the_host(params: Any, planes: Planes) -> Result:
-        rgb = begin(planes)
-        return end(rgb, network(params, np.asarray(rgb)))
+    def on_the_host(params: Any, planes: Planes, state: Any) -> Result:
+        return end(planes, *network(params, np.asarray(begin(planes)), state))
 
     return on_the_host
 
@@ -151,6 +179,7 @@ class _Piece:
     column: Cut
     device: int
     inputs: Planes
+    state: Any
     result: Result
 
 
@@ -172,18 +201,27 @@ class Engine:
         self._params = [jax.device_put(model.params, device) for device in self._devices]
         self._compiled: dict[tuple[str, int], Any] = {}
         self._out = fmt.scaled(model.scale)
+        self._state: Any = ()
         self.compile_seconds = 0.0
         self.recomputed = 0
 
     def submit(self, batch: Batch) -> list[_Piece]:
-        """Gives a batch to the devices and returns without waiting."""
+        """Gives a batch to the devices and returns without waiting.
+
+        Where a batch needs the results of the one before, that one has been collected.
+        """
         pieces = []
+        if batch.begins:
+            tile = self.tiling.height, self.tiling.width
+            first = self._options.reading.first_state(self._model.generator, *tile)
+            self._state = jax.device_put(first, self._devices[0])
         for row in self.tiling.rows:
             for column in self.tiling.columns:
                 for index in range(len(self._devices)):
                     inputs = self._inputs(batch, row, column, index)
-                    result = self._run(self._options.dtype or "float32", index, inputs)
-                    pieces.append(_Piece(row, column, index, inputs, result))
+                    dtype, state = self._options.dtype or "float32", self._state
+                    result = self._run(dtype, index, inputs, state)
+                    pieces.append(_Piece(row, column, index, inputs, state, result))
         return pieces
 
     def collect(self, batch: Batch, pieces: list[_Piece]) -> tuple[Planes, Planes]:
@@ -197,6 +235,7 @@ class Engine:
         """
         if len(pieces) == 1:
             result = self._checked(batch, pieces[0])
+            self._state = result.state
             return tuple(map(np.asarray, result.planes)), tuple(map(np.asarray, result.bicubic))
         count = self._frames * len(self._devices)
         shapes = self._out.plane_shapes
@@ -211,7 +250,7 @@ class Engine:
 
     def _inputs(self, batch: Batch, row: Cut, column: Cut, index: int) -> Planes:
         first = index * self._frames
-        frames = slice(first, first + self._frames + 2 * self._options.reach)
+        frames = self._options.reading.read(first, self._frames)
         luma = batch.planes[0].shape[1:]
         parts = []
         for plane in batch.planes:
@@ -233,17 +272,17 @@ class Engine:
             :, rows.start - top : rows.stop - top, columns.start - left : columns.stop - left
         ]
 
-    def _run(self, dtype: str, index: int, inputs: Planes) -> Result:
+    def _run(self, dtype: str, index: int, inputs: Planes, state: Any) -> Result:
         inputs = jax.device_put(inputs, self._devices[index])
         key = dtype, index
         if key not in self._compiled:
             start = time.monotonic()
             fmt = self._fmt_of_a_tile()
             self._compiled[key] = compile_program(
-                self._model, fmt, self._options, dtype, self._params[index], inputs
+                self._model, fmt, self._options, dtype, self._params[index], inputs, state
             )
             self.compile_seconds += time.monotonic() - start
-        return self._compiled[key](self._params[index], inputs)
+        return self._compiled[key](self._params[index], inputs, state)
 
     def _fmt_of_a_tile(self) -> FrameFormat:
         return dataclasses.replace(self._fmt, width=self.tiling.width, height=self.tiling.height)
@@ -255,7 +294,7 @@ class Engine:
             return piece.result
         again = piece.result
         if self._options.dtype != "float32":
-            again = self._run("float32", piece.device, piece.inputs)
+            again = self._run("float32", piece.device, piece.inputs, piece.state)
             self.recomputed += len(wrong)
             wrong = self._wrong(batch, piece, again, wrong)
         if wrong:
@@ -266,7 +305,7 @@ class Engine:
         keep = np.asarray(piece.result.finite)[:, None, None]
         planes = zip(piece.result.planes, again.planes, strict=True)
         merged = tuple(np.where(keep, old, new) for old, new in planes)
-        return Result(merged, again.finite, piece.result.bicubic)
+        return Result(merged, again.finite, piece.result.bicubic, again.state)
 
     def _wrong(
         self, batch: Batch, piece: _Piece, result: Result, among: list[int] | None = None

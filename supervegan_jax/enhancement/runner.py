@@ -12,7 +12,7 @@ from typing import Any
 import jax
 import numpy as np
 
-from supervegan_jax.enhancement.batches import Batch, gather
+from supervegan_jax.enhancement.batches import Batch
 from supervegan_jax.enhancement.options import RunOptions, for_model, resolve
 from supervegan_jax.enhancement.program import Engine, Planes
 from supervegan_jax.video_input.frames import FrameFormat, VideoFrame
@@ -193,9 +193,8 @@ def enhance_frames(
 
     def read() -> None:
         try:
-            for batch in gather(
-                frames, fmt, options.batch_size or 1, first_index, reach=options.reach
-            ):
+            size = options.batch_size or 1
+            for batch in options.reading.gather(frames, fmt, size, first_index):
                 batches.put("batch", batch)
         finally:
             close = getattr(frames, "close", None)

@@ -138,9 +138,9 @@ class Mfqe2(SingleStage):
 
     frames: ClassVar[int] = FRAMES
     channels = 1
+    reading: ClassVar[str] = "peaks"
     refusal: ClassVar[str] = (
-        "MFQE 2.0 reads the luma of a frame and of the peak frames around it, and videos are "
-        "enhanced by frames in a row here"
+        "MFQE 2.0 reads a frame and the peak frames around it, which are not frames in a row"
     )
     normalised: ClassVar[bool] = True
 
@@ -166,6 +166,24 @@ class Mfqe2(SingleStage):
           ValueError: x has another shape.
         """
         return self.enhance_and_compensate(x, train)[0]
+
+    def outputs(self, x: jax.Array, stage: str = "b", train: bool = False) -> dict[str, jax.Array]:
+        """What the losses look at.
+
+        Args:
+          x: as for `__call__`.
+          stage: "b"; there is no other.
+          train: as for `__call__`.
+
+        Returns:
+          "output" [b, h, w, 1]; "read", x; and "moved", the peak frames moved onto x[:, 1].
+
+        Raises:
+          ValueError: another stage, or x has another shape.
+        """
+        self._check_stage(stage)
+        y, moved = self.enhance_and_compensate(x, train)
+        return {"output": y, "read": x, "moved": moved}
 
     def enhance_and_compensate(
         self, x: jax.Array, train: bool = False

@@ -7,6 +7,8 @@ import jax
 import jax.numpy as jnp
 from flax import linen as nn
 
+from supervegan_jax.ops.color import rgb_to_luma
+
 # The parameter group of a network of one stage, as training phases name it.
 GROUP = "network"
 # What batch normalization measures and spectral normalization iterates, under any layer.
@@ -22,9 +24,11 @@ class SingleStage(nn.Module):
 
     stages: ClassVar[tuple[str, ...]] = ("b",)
     channels = 3  # of the images; a field where it can be chosen
-    recurrent: ClassVar[bool] = False  # reads whole clips instead of windows
+    # What it reads for a frame: "window", the frames around it; "sequence", the frame and what it
+    # made of those before; "peaks", the peak frame before, the frame and the peak frame after.
+    reading: ClassVar[str] = "window"
     normalised: ClassVar[bool] = False
-    refusal: ClassVar[str] = ""  # why it cannot enhance frames in a row
+    refusal: ClassVar[str] = ""  # why it is no function of frames in a row
 
     def outputs(self, x: jax.Array, stage: str = "b", train: bool = False) -> dict[str, jax.Array]:
         """The images by name, for the losses.
@@ -128,9 +132,15 @@ def split_variables(tree: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def input_shape(network: nn.Module, height: int, width: int) -> tuple[int, ...]:
-    """Of one window, [1, t, height, width, channels]; of a recurrent network a clip of one."""
+    """Of one window, [1, t, height, width, channels]; of a sequence its first frame."""
     reads: Any = network
     return (1, reads.frames, height, width, reads.channels)
+
+
+def images_for(network: nn.Module, rgb: jax.Array) -> jax.Array:
+    """What a network reads of RGB images [..., 3]: these, or their luma [..., 1]."""
+    reads: Any = network
+    return rgb if reads.channels == 3 else rgb_to_luma(rgb)
 
 
 def _merge(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:

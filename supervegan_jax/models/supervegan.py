@@ -206,7 +206,7 @@ class SuperVegan(nn.Module):
     frames: ClassVar[int] = FRAMES  # of a window
     stages: ClassVar[tuple[str, ...]] = ("a", "b")
     channels: ClassVar[int] = 3  # of the images
-    recurrent: ClassVar[bool] = False  # it reads windows, not clips
+    reading: ClassVar[str] = "window"
 
     def setup(self) -> None:
         """Creates the two stages."""

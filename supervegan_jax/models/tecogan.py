@@ -20,6 +20,8 @@ from supervegan_jax.ops.space import space_to_depth
 from supervegan_jax.ops.warp import backward_warp
 
 SCALE = 4
+# Of a sequence so far: its last frame [b, h, w, 3] and what that became, [b, 4h, 4w, 3].
+State = tuple[jax.Array, jax.Array]
 XAVIER = nn.initializers.glorot_uniform()
 MAX_VELOCITY = 24.0  # input pixels from one frame to the next, in either direction
 ENCODER_WIDTHS = (32, 64, 128)
@@ -123,7 +125,7 @@ class TecoGan(SingleStage):
 
     Its parameters have two groups, `flow_net` and `generator`. Before the first frame the previous
     result is black. To enhance a video the authors let it run over 5 mirrored frames first and drop
-    these (main.py).
+    these (`inference_data_loader` of lib/dataloader.py, main.py).
 
     Attributes:
       scale: 4.
@@ -138,10 +140,11 @@ class TecoGan(SingleStage):
     dtype: Any = jnp.float32
 
     frames: ClassVar[int] = 1
-    recurrent: ClassVar[bool] = True
+    reading: ClassVar[str] = "sequence"
+    warm_up: ClassVar[int] = 5  # mirrored frames before a video's first
     refusal: ClassVar[str] = (
-        "TecoGAN is recurrent: every frame depends on all those before it, and videos are enhanced "
-        "window by window here"
+        "TecoGAN is recurrent: every frame depends on all those before it, and no window of them "
+        "is enough"
     )
 
     def setup(self) -> None:
@@ -202,10 +205,42 @@ class TecoGan(SingleStage):
             raise ValueError(f"input of shape {x.shape}; [b, t, h, w, 3] is needed")
         _check_frames(x[:, 0])
         b, _, h, w, _ = x.shape
+        (sr, flows), _ = self._scan(x, self.first_state(b, h, w))
+        return sr, flows[:, 1:]
 
+    def first_state(self, count: int, height: int, width: int) -> State:
+        """What `advance` begins with: a black previous frame and its result, also black.
+
+        Args:
+          count: sequences.
+          height, width: of the input, at least 8.
+        """
+        return (
+            jnp.zeros((count, height, width, 3), jnp.float32),
+            jnp.zeros((count, SCALE * height, SCALE * width, 3), jnp.float32),
+        )
+
+    def advance(self, x: jax.Array, state: State) -> tuple[jax.Array, State]:
+        """`__call__` on a sequence that goes on where another ended.
+
+        Args:
+          x: as for `__call__`.
+          state: what the frames before left, or `first_state`.
+
+        Returns:
+          The enhanced frames [b, t, 4h, 4w, 3], and the state they leave.
+
+        Raises:
+          ValueError: x has another shape.
+        """
+        _check_frames(x[:, 0])
+        (sr, _), state = self._scan(x, state)
+        return sr, state
+
+    def _scan(self, x: jax.Array, state: State) -> tuple[tuple[jax.Array, jax.Array], State]:
         def step(
-            module: "TecoGan", previous: tuple[jax.Array, jax.Array], lr: jax.Array
-        ) -> tuple[tuple[jax.Array, jax.Array], tuple[jax.Array, jax.Array]]:
+            module: "TecoGan", previous: State, lr: jax.Array
+        ) -> tuple[State, tuple[jax.Array, jax.Array]]:
             sr, flow = module._step(*previous, lr)
             return (lr, sr), (sr, flow)
 
@@ -216,9 +251,8 @@ class TecoGan(SingleStage):
             in_axes=1,
             out_axes=1,
         )
-        empty = jnp.zeros((b, SCALE * h, SCALE * w, 3), jnp.float32)
-        _, (sr, flows) = scan(self, (x[:, 0], empty), x)
-        return sr, flows[:, 1:]
+        state, found = scan(self, state, x)
+        return found, state
 
     def step(self, previous_lr: jax.Array, previous_sr: jax.Array, lr: jax.Array) -> jax.Array:
         """Enhances one frame.

@@ -58,6 +58,18 @@ def to_uint8(x: jax.Array) -> jax.Array:
     return jnp.clip(jnp.round(x.astype(jnp.float32) * 255.0), 0, 255).astype(jnp.uint8)
 
 
+def rgb_to_luma(rgb: jax.Array) -> jax.Array:
+    """The luma of RGB by BT.709, which is HD video's: [..., 3] -> [..., 1], black 0 and white 1."""
+    k_r, k_b = MATRICES["bt709"]
+    red, green, blue = rgb[..., 0:1], rgb[..., 1:2], rgb[..., 2:3]
+    return k_r * red + (1 - k_r - k_b) * green + k_b * blue
+
+
+def replace_luma(rgb: jax.Array, luma: jax.Array) -> jax.Array:
+    """RGB [..., 3] with another luma [..., 1] (BT.709) and its own colour differences."""
+    return rgb + (luma - rgb_to_luma(rgb))
+
+
 def _luma_weights(matrix: str) -> tuple[float, float]:
     if matrix not in MATRICES:
         raise ValueError(f"YCbCr matrix {matrix!r}; accepted: {', '.join(MATRICES)}")

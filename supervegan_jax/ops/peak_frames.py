@@ -4,6 +4,8 @@ MFQE 2.0 (Guan, Xing et al., TPAMI 2019) calls them PQFs and enhances every fram
 the nearest one on either side.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 
 # Frames from one peak to the next at most, see `label_peak_quality_frames`.
@@ -91,6 +93,49 @@ def _runs(flags: np.ndarray) -> list[tuple[int, int]]:
     """The stretches of True in bool [n], as (first, one behind the last)."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], flags, [False]])))
     return [(int(start), int(stop)) for start, stop in edges.reshape(-1, 2)]
+
+
+def next_peak(sizes: Sequence[float], ended: bool) -> int | None:
+    """Finds the peak after a peak by how many bytes each frame was coded with.
+
+    An encoder spends more on the frames that others refer to, and these are the better ones. So a
+    frame of more bytes than the one before and no fewer than the one after is a peak; where none
+    comes within `LARGEST_DISTANCE`, the larger one of the second and the third frame is, of equal
+    ones the third; and so is the last frame. The rule is ours: it takes the place of the authors'
+    detector, and needs to know `LARGEST_DISTANCE` + 1 frames after a peak and no more.
+
+    Args:
+      sizes: of a peak and the frames after it, in any unit.
+      ended: whether these are all the frames there are.
+
+    Returns:
+      The next peak's index in `sizes`; None if more frames must be known, or there is no other.
+    """
+    for i in range(1, LARGEST_DISTANCE + 1):
+        if i + 1 >= len(sizes):
+            return i if ended and i < len(sizes) else None
+        if sizes[i - 1] < sizes[i] >= sizes[i + 1]:
+            return i
+    return 2 if sizes[2] > sizes[3] else 3
+
+
+def label_peaks_by_size(sizes: Sequence[float]) -> np.ndarray:
+    """Labels the peaks of a video by `next_peak`; its first frame is one.
+
+    Args:
+      sizes: of its frames in the order they are shown, n of them.
+
+    Returns:
+      bool [n].
+    """
+    peaks = np.zeros(len(sizes), bool)
+    place: int | None = 0
+    peak = 0
+    while place is not None and len(sizes):
+        peak += place
+        peaks[peak] = True
+        place = next_peak(sizes[peak : peak + LARGEST_DISTANCE + 2], ended=True)
+    return peaks
 
 
 def choose_references(peaks: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

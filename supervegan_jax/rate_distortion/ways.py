@@ -10,9 +10,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from supervegan_jax.enhancement.batches import gather
 from supervegan_jax.enhancement.options import RunOptions, for_model, resolve
 from supervegan_jax.enhancement.program import Engine
+from supervegan_jax.enhancement.readings import reading_of
 from supervegan_jax.ops.color import planes_to_rgb, rgb_to_planes
 from supervegan_jax.ops.resize import upsample_bicubic
 from supervegan_jax.rate_distortion.settings import BICUBIC, CODEC
@@ -60,7 +60,7 @@ class Way:
                 yield frame if self.scale == 1 else _enlarge(frame, source.format, self.scale)
 
     def frame_at(self, source: Source, index: int) -> VideoFrame:
-        """The frame of `frames` with this index, made from its own window alone.
+        """The frame of `frames` with this index, made from what it depends on alone.
 
         Raises:
           ValueError: the video ends before.
@@ -73,10 +73,10 @@ class Way:
                 for frame in window
             )
         else:
-            generator: Any = self.model.generator
-            reach = generator.frames // 2
-            window = source.frames(max(0, index - reach))
-            near = itertools.takewhile(lambda frame: frame.index <= index + reach, window)
+            reading = reading_of(self.model.generator)
+            read = source.frames(reading.context_start(index, 1))
+            last = index + reading.ahead
+            near = itertools.takewhile(lambda frame: frame.index <= last, read)
             frames = self._enhanced(source, near, self.model, index)
         for frame in frames:
             return frame
@@ -91,7 +91,7 @@ class Way:
         every: int = 1,
     ) -> Iterator[VideoFrame]:
         """What `enhance_frames` gives; one program serves all encodes of a format."""
-        options = for_model(_options(self.stage), model)
+        options = _options(self.stage, model)
         if every > 1:
             options = dataclasses.replace(options, batch_size=1)
         size = options.batch_size or 1
@@ -99,19 +99,24 @@ class Way:
         if engine is None:
             engine = Engine(model, source.format, options)
             self.engines[source.format, size] = engine
-        for batch in gather(decoded, source.format, size, first, reach=options.reach):
-            if every > 1 and batch.frames[0].index % every:
+        for batch in options.reading.gather(decoded, source.format, size, first):
+            wanted = any(frame.index % every == 0 for frame in batch.frames)
+            if not wanted and not options.reading.in_turn:
                 continue
             planes, _ = engine.collect(batch, engine.submit(batch))
             for place, frame in enumerate(batch.frames, start=batch.first):
+                if frame.index % every:
+                    continue
                 yield dataclasses.replace(frame, planes=tuple(plane[place] for plane in planes))
 
 
-def _options(stage: str) -> RunOptions:
+def _options(stage: str, model: LoadedModel) -> RunOptions:
     devices = jax.local_devices()
     # Several CPU devices are one processor; each would have to be compiled for.
     used = devices[:1] if devices[0].platform == "cpu" else devices
-    return resolve(RunOptions(stage=stage, devices=tuple(used)))
+    options = for_model(RunOptions(stage=stage), model)
+    used = used[:1] if options.reading.in_turn else used
+    return resolve(dataclasses.replace(options, devices=tuple(used)))
 
 
 @functools.partial(jax.jit, static_argnames=("fmt", "scale"))
@@ -139,6 +144,7 @@ def list_ways(models: Sequence[str], enlargements: Sequence[int] = ()) -> list[W
     """
     loaded = [load_model(name) for name in dict.fromkeys(models)]
     scales = list(dict.fromkeys([*enlargements, *(model.scale for model in loaded)]))
+    scales = [scale for scale in scales if scale > 1]  # at 1 it is the codec's own picture
     ways = [Way(CODEC, 1, {"way": CODEC})]
     for scale in scales:
         curve = BICUBIC if len(scales) == 1 else f"{BICUBIC} x{scale}"
@@ -151,7 +157,7 @@ def list_ways(models: Sequence[str], enlargements: Sequence[int] = ()) -> list[W
         for stage in generator.stages:
             identity: dict[str, Any] = {"way": "model", "stage": stage}
             identity |= {"params": model.digest(), "generator": repr(model.generator)}
-            identity["dtype"] = _options(stage).dtype
+            identity["dtype"] = _options(stage, model).dtype
             curve = name if stage == "b" else f"{name}:a"
             ways.append(Way(curve, model.scale, identity, model, stage))
     return ways

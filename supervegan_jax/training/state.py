@@ -83,7 +83,7 @@ def create_state(
 def _shown(system: System, params: Params, frozen: Params, side: int, scale: int) -> Any:
     """What the discriminator would be shown of black images."""
     generator: Any = system.generator
-    count = 3 if generator.recurrent else 1
+    count = 3 if generator.reading == "sequence" else 1
     shape = list(input_shape(generator, side // scale, side // scale))
     shape[1] = max(shape[1], count)
     outputs = generator.apply(as_variables(params), jnp.zeros(shape), method="outputs")

@@ -75,7 +75,7 @@ def _examples(lr: jax.Array, hr: jax.Array, system: System) -> tuple[jax.Array, 
     if system.ping_pong:
         lr, hr = make_ping_pong(lr), make_ping_pong(hr)
     frames = hr.shape[1]
-    if generator.recurrent:
+    if generator.reading == "sequence":
         return lr, hr.reshape(-1, *hr.shape[2:]), frames
     size = lr.shape[1] - frames + 1
     windows = jnp.stack([lr[:, i : i + size] for i in range(frames)], axis=1)

@@ -9,11 +9,11 @@ import dataclasses
 from collections.abc import Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import av
 import numpy as np
-from av.codec.context import ThreadType
+from av.codec.context import Flags, ThreadType
 from av.stream import Discard
 
 from supervegan_jax.video import ffmpeg
@@ -127,6 +127,8 @@ class ContainerSource:
             if other.index != stream.index:
                 other.discard = Discard.all
         stream.thread_type = ThreadType.SLICE
+        # A frame then brings along what `_decoded` says of its packet.
+        stream.codec_context.flags |= Flags.copy_opaque
         if stream.metadata.get("alpha_mode") == "1":
             raise VideoError(
                 f"{self.name}: its pictures have transparency, which would be lost; "
@@ -200,7 +202,8 @@ class ContainerSource:
                 self._refuse_fields(fields, index)
             if index >= first:
                 duration = 1 if self._counted else frame.duration
-                yield VideoFrame(index, pts, self._planes(frame, pts), duration, frame.is_corrupt)
+                planes, size = self._planes(frame, pts), cast(int, frame.opaque or 0)
+                yield VideoFrame(index, pts, planes, duration, frame.is_corrupt, size)
             index += 1
         if index == 0:
             raise VideoError(f"{self.name}: no frame lies in the selected time")
@@ -319,6 +322,7 @@ class ContainerSource:
         return bool(far and self.path and self._info.container[0] in SEEKABLE)
 
     def _decoded(self, packet: av.Packet, position: Fraction | None) -> list[av.VideoFrame]:
+        packet.opaque = packet.size
         try:
             return packet.decode()
         except av.error.FFmpegError:

@@ -83,6 +83,7 @@ class VideoFrame:
       planes: Y [h, w] and, save for "gray", U and V, uint8 or uint16; see `FrameFormat`.
       duration: how long it is shown, in units of the time base; 0 where the file does not tell.
       corrupt: whether the decoder had to guess part of it.
+      coded_bytes: of the packet it was decoded from; 0 where nothing tells.
     """
 
     index: int
@@ -90,6 +91,7 @@ class VideoFrame:
     planes: tuple[np.ndarray, ...]
     duration: int = 0
     corrupt: bool = False
+    coded_bytes: int = 0
 
     def check(self, expected: FrameFormat) -> None:
         """Raises `ValueError` unless the planes have the shapes and the type of `expected`."""
