@@ -48,7 +48,7 @@ def degrade(
       OSError: the folder cannot be written.
     """
     data = Path(data)
-    check_encoding(scale, bitrates_kbps, codecs, SCALES)
+    check_encoding(scale, bitrates_kbps, codecs)
     chosen = [clip for clip in folder.read_clips(data) if clips is None or clip.clip_id in clips]
     tasks = [
         (data, clip, codec, kbps, scale)
@@ -70,12 +70,10 @@ def degrade(
     return encodes
 
 
-def check_encoding(
-    scale: int, bitrates_kbps: Sequence[int], codecs: Sequence[str], scales: Sequence[int]
-) -> None:
+def check_encoding(scale: int, bitrates_kbps: Sequence[int], codecs: Sequence[str]) -> None:
     """Raises `ValueError` for a scale, bitrate or codec that is not accepted."""
-    if scale not in scales:
-        raise ValueError(f"scale {scale}: must be one of {', '.join(map(str, scales))}")
+    if scale not in SCALES:
+        raise ValueError(f"scale {scale}: must be one of {', '.join(map(str, SCALES))}")
     for kbps in bitrates_kbps:
         if isinstance(kbps, bool) or not isinstance(kbps, int) or kbps < 1:
             raise ValueError(f"bitrate {kbps}: must be a whole number of kbit/s, at least 1")

@@ -15,6 +15,7 @@ from data_prep import folder
 from data_prep.folder import Clip, ClipEncode
 from supervegan_jax.data import records
 from supervegan_jax.data.records import Window, encode_path, truth_shape
+from supervegan_jax.ops.peak_frames import choose_references, label_peak_quality_frames
 from supervegan_jax.video.reader import read_frames
 
 SHARD_BYTES = 128 * 2**20
@@ -34,6 +35,8 @@ class ClipTask:
       window: the frames of a record.
       count: patches.
       firsts: first frame and one past the last that may be a window's first with ground truth.
+      peaks_of: the input frames are the peak frames around one, among those from this first frame
+        to before this last; None takes frames in a row.
     """
 
     clip: Clip
@@ -46,6 +49,7 @@ class ClipTask:
     window: Window
     count: int
     firsts: tuple[int, int]
+    peaks_of: tuple[int, int] | None = None
 
 
 def draw(task: ClipTask) -> np.ndarray:
@@ -112,10 +116,14 @@ def _cut_out(task: ClipTask, drawn: np.ndarray, lr: np.ndarray, hr: np.ndarray) 
     # What each frame gives: (encode, frame) -> [(record, place in the window)].
     inputs: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
     truths: dict[int, list[tuple[int, int]]] = defaultdict(list)
+    peaks = None if task.peaks_of is None else _find_peaks(task, task.peaks_of)
     for record, (encode, first, _, _) in enumerate(drawn.tolist()):
         for place in range(window.truths):
             truths[first + place].append((record, place))
-        for place, frame in enumerate(window.inputs(first, task.clip.frame_count)):
+        read = window.inputs(first, task.clip.frame_count)
+        if peaks is not None:
+            read = [int(peaks[0, encode, first]), first, int(peaks[1, encode, first])]
+        for place, frame in enumerate(read):
             inputs[encode, frame].append((record, place))
     for frame, (truth, *decoded) in enumerate(_read_together(task)):
         for record, place in truths[frame]:
@@ -125,6 +133,29 @@ def _cut_out(task: ClipTask, drawn: np.ndarray, lr: np.ndarray, hr: np.ndarray) 
             for record, place in inputs[encode, frame]:
                 y, x = drawn[record, 2:]
                 lr[record, place] = image[y : y + p, x : x + p]
+
+
+def _find_peaks(task: ClipTask, frames: tuple[int, int]) -> np.ndarray:
+    """The peak before and the peak after each frame of each input, int [2, inputs, frames].
+
+    Quality is the PSNR of luma. Only frames from `frames[0]` to before `frames[1]` are looked at.
+    """
+    first, last = frames
+    errors = np.empty((len(task.encodes), task.clip.frame_count))
+    for index, (truth, *decoded) in enumerate(_read_together(task)):
+        wanted = _luma(truth)
+        errors[:, index] = [np.mean(np.square(_luma(image) - wanted)) for image in decoded]
+    found = np.zeros((2, *errors.shape), np.int64)
+    for encode, error in enumerate(errors[:, first:last]):
+        # Of two perfect frames neither is better, whatever the logarithm of 0 is.
+        psnr = -10 * np.log10(np.maximum(error, 1e-9))
+        found[:, encode, first:last] = choose_references(label_peak_quality_frames(psnr))
+    return found + first
+
+
+def _luma(image: np.ndarray) -> np.ndarray:
+    """uint8 [h, w, 3] -> float32 [h, w], by BT.709."""
+    return np.asarray(image.astype(np.float32) @ np.array([0.2126, 0.7152, 0.0722], np.float32))
 
 
 def _read_together(task: ClipTask) -> Iterator[Sequence[np.ndarray]]:

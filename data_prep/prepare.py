@@ -27,6 +27,7 @@ def prepare(
     patches: int = 25_000,
     frames: int = 5,
     truths: int = 1,
+    peaks: bool = False,
     holdout_tail: str | float | None = None,
     holdout: Sequence[str] = (),
     weights: Mapping[str, float] | None = None,
@@ -40,13 +41,14 @@ def prepare(
     Args:
       videos: files, and folders that are searched through; see `clips.make_clips`.
       out: folder of clips and encodes, and of the records unless `records` is given.
-      scale: r, 4 or 2.
+      scale: r, 4, 2 or 1.
       bitrates_kbps: target bitrates of the inputs, in kbit/s.
       codecs: of the inputs.
       patch_size: p, side of the input patches in pixels.
       patches: records to write.
       frames: input frames of a record.
       truths: of which so many in the middle come with their ground truth.
+      peaks: whether the input frames are the peak frames around one; see `RecordOptions`.
       holdout_tail: last part of every clip to hold out, see `holdout.divide`.
       holdout: patterns of ids or source names of clips to hold out whole.
       weights: pattern -> how often frames of those clips are drawn, 1 being the rule.
@@ -70,6 +72,7 @@ def prepare(
         patches=patches,
         frames=frames,
         truths=truths,
+        peaks=peaks,
         holdout_tail=holdout_tail,
         holdout=tuple(holdout),
         weights=dict(weights or {}),

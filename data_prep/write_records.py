@@ -22,7 +22,7 @@ from supervegan_jax.data import records as schema
 from supervegan_jax.data.records import Window, encode_path
 from supervegan_jax.video.encoder import CODECS
 
-SCALES = (2, 4)
+PEAK_FRAMES = 3  # of a record: the peak before, the frame with its ground truth, the peak after
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,13 +30,15 @@ class RecordOptions:
     """What the records depend on beside the clips.
 
     Attributes:
-      scale: r, 4 or 2.
+      scale: r, 4, 2 or 1.
       bitrates_kbps: target bitrates of the inputs, in kbit/s.
       codecs: of the inputs; each patch comes from one codec and bitrate, drawn at random.
       patch_size: p, side of the input patches in pixels.
       patches: records to write.
       frames: input frames of a record.
       truths: of which so many in the middle come with their ground truth.
+      peaks: the input frames are the peak frame before, the frame and the peak frame after, by
+        their true quality, in place of frames in a row.
       holdout_tail: last part of every clip to hold out, see `holdout.divide`.
       holdout: patterns of ids or source names of clips to hold out whole.
       weights: pattern -> how often frames of those clips are drawn, 1 being the rule.
@@ -50,6 +52,7 @@ class RecordOptions:
     patches: int = 25_000
     frames: int = 5
     truths: int = 1
+    peaks: bool = False
     holdout_tail: str | float | None = None
     holdout: tuple[str, ...] = ()
     weights: Mapping[str, float] = dataclasses.field(default_factory=dict)
@@ -113,11 +116,14 @@ def write_records(
             window=options.window,
             count=count,
             firsts=frames.firsts,
+            peaks_of=frames.train if options.peaks else None,
         )
         for clip, inputs, frames, count in zip(chosen, encodes, divided, counts, strict=True)
     ]
     with folder.locked(records):
         begun = dataclasses.asdict(options) | {"clips": [clip.clip_id for clip in chosen]}
+        if not options.peaks:  # as in folders from before there were any
+            del begun["peaks"]
         folder.begin(records / "options.json", begun)
         if not (records / schema.FILE_NAME).exists():
             busy = [task for task in tasks if task.count]
@@ -131,11 +137,16 @@ def write_records(
 
 def check_options(options: RecordOptions) -> None:
     """Raises `ValueError` for an option that is not accepted, before any work is done."""
-    degrade.check_encoding(options.scale, options.bitrates_kbps, options.codecs, SCALES)
+    degrade.check_encoding(options.scale, options.bitrates_kbps, options.codecs)
     for name in ("patch_size", "patches"):
         if getattr(options, name) < 1:
             raise ValueError(f"{name} {getattr(options, name)}: must be at least 1")
     options.window.check()
+    if options.peaks and options.window != Window(PEAK_FRAMES):
+        found = f"{options.frames} and {options.truths}"
+        raise ValueError(
+            f"records of peak frames have 3 frames, 1 of them with ground truth; not {found}"
+        )
     holdout.tail_frames(options.holdout_tail, 1, Fraction(1))
 
 
@@ -283,6 +294,7 @@ def _preparation(
         "patch_size": options.patch_size,
         "frames": options.frames,
         "truths": options.truths,
+        "peaks": options.peaks,
         "bitrate_kbps": list(options.bitrates_kbps),
         "codecs": list(options.codecs),
         "seed": options.seed,
@@ -296,7 +308,7 @@ def _preparation(
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Adds the options of `RecordOptions` to a command."""
     default = RecordOptions()
-    parser.add_argument("--scale", type=int, choices=SCALES, default=default.scale)
+    parser.add_argument("--scale", type=int, choices=degrade.SCALES, default=default.scale)
     parser.add_argument(
         "--bitrate-kbps",
         dest="bitrates",
@@ -309,13 +321,15 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--patch-size", type=int, default=default.patch_size, help="input pixels")
     parser.add_argument("--patches", type=int, default=default.patches, help="records to write")
     parser.add_argument(
-        "--frames", type=int, default=default.frames, help="input frames of a record"
+        "--frames",
+        type=int,
+        help=f"input frames of a record (default: {default.frames}, {PEAK_FRAMES} with --peaks)",
     )
     parser.add_argument(
-        "--truths",
-        type=int,
-        default=default.truths,
-        help="how many of them, in the middle, come with their ground truth",
+        "--truths", type=int, default=default.truths, help="how many of them have ground truth"
+    )
+    parser.add_argument(
+        "--peaks", action="store_true", help="they are a frame and the peak frames around it"
     )
     parser.add_argument(
         "--holdout-tail",
@@ -350,14 +364,16 @@ def read_options(arguments: argparse.Namespace) -> RecordOptions:
             equals = ""
         if not equals:
             raise ValueError(f"--weight {text!r}: must look like GLOB=0.5")
+    usual = PEAK_FRAMES if arguments.peaks else RecordOptions.frames
     return RecordOptions(
         scale=arguments.scale,
         bitrates_kbps=tuple(arguments.bitrates),
         codecs=tuple(arguments.codecs),
         patch_size=arguments.patch_size,
         patches=arguments.patches,
-        frames=arguments.frames,
+        frames=usual if arguments.frames is None else arguments.frames,
         truths=arguments.truths,
+        peaks=arguments.peaks,
         holdout_tail=arguments.holdout_tail,
         holdout=tuple(arguments.holdout),
         weights=weights,

@@ -197,6 +197,12 @@ def training_window(config: ConfigDict) -> Window:
     return Window(generator.frames + truths - 1, truths)
 
 
+def reads_peaks(config: ConfigDict) -> bool:
+    """Whether the network reads the peak frames around a frame."""
+    generator: Any = build_model(config)
+    return bool(generator.reading == "peaks")
+
+
 def build_batches(config: ConfigDict, records: Path) -> Batches:
     """The training source: (phase, first step) -> endless batches.
 
@@ -226,6 +232,8 @@ def build_batches(config: ConfigDict, records: Path) -> Batches:
             **shared,
         )
     elif data.source == "memory":
+        if reads_peaks(config):
+            raise ValueError("data.source memory knows no peak frames; records is accepted")
         from supervegan_jax.data.clip_pairs import load_pairs
         from supervegan_jax.data.memory import memory_batches
 

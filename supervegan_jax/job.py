@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 from supervegan_jax import build, summary
 from supervegan_jax.data.records import read_preparation
-from supervegan_jax.data.validation import load_validation, windows
+from supervegan_jax.data.validation import history, load_validation, windows
 from supervegan_jax.pretrained.packaged_weights import load_lpips_params
 from supervegan_jax.training import loop
 from supervegan_jax.training.evaluation import Evaluator
@@ -34,24 +34,25 @@ def train(config: ConfigDict, workdir: Path) -> None:
 
     records = prepare_records(config, workdir)
     preparation = read_preparation(records)
-    preparation.check(scale=config.model.scale, patch_size=config.data.patch_size)
     generator: Any = system.generator
+    preparation.check(
+        scale=config.model.scale,
+        patch_size=config.data.patch_size,
+        peaks=build.reads_peaks(config),
+    )
     clips = []
-    if preparation.validation and generator.reading == "window":
-        clips = load_validation(records, config.evaluation_frames, generator.frames)
-    if not clips:
-        reason = (
-            "the network is recurrent, and frames are scored window by window"
-            if generator.reading == "sequence"
-            else f"{records} holds no frames out (data_prep's --holdout)"
+    if preparation.validation:
+        clips = load_validation(
+            records, config.evaluation_frames, generator.frames, generator.reading
         )
-        print(f"note: {reason}: nothing is scored")
+    if not clips:
+        print(f"note: {records} holds no frames out (data_prep's --holdout): nothing is scored")
     evaluator = Evaluator(system.generator, load_lpips_params("alexnet"))
 
     def evaluate(state: TrainState, phase: Phase) -> dict[str, float]:
         if not clips:
             return {}
-        examples = ((w, hr) for clip in clips for w, hr in zip(windows(clip), clip.hr, strict=True))
+        examples = ((history(clip), windows(clip), clip.hr) for clip in clips)
         return evaluator.evaluate(state.ema, examples, phase.stage)
 
     state = loop.train(
@@ -145,6 +146,7 @@ def prepare_records(config: ConfigDict, workdir: Path) -> Path:
         patch_size=config.data.patch_size,
         frames=window.frames,
         truths=window.truths,
+        peaks=build.reads_peaks(config),
         seed=config.seed,
         **config.prepare.to_dict(),
     )

@@ -1,6 +1,7 @@
 """What a run ends with: a table, `summary.json` and one picture to look at."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +10,13 @@ import jax.numpy as jnp
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from supervegan_jax.data.validation import ValidationClip, windows
+from supervegan_jax.data.validation import ValidationClip, history, windows
 from supervegan_jax.ops.color import to_float, to_uint8
 from supervegan_jax.ops.resize import upsample_bicubic
 from supervegan_jax.training.evaluation import Evaluator, Scores, mean_scores
 
 TITLES = {
+    "input": "input",
     "bicubic": "input, bicubic",
     "h264": "H.264 720p, same bitrate",
     "stage_a": "stage A",
@@ -25,15 +27,21 @@ TITLES = {
 
 
 def frame_pictures(
-    evaluator: Evaluator, params: Any, clip: ValidationClip, index: int, window: np.ndarray
-) -> dict[str, np.ndarray]:
-    """Every row's picture of one held-out frame, uint8 [h, w, 3] by name."""
+    evaluator: Evaluator, params: Any, clip: ValidationClip
+) -> Iterator[dict[str, np.ndarray]]:
+    """Every row's picture of each held-out frame, uint8 [h, w, 3] by name."""
     scale = clip.hr.shape[1] // clip.lr.shape[1]
-    centre = to_float(jnp.asarray(window[None, len(window) // 2]))
-    pictures = {"bicubic": np.asarray(to_uint8(upsample_bicubic(centre, scale)))[0]}
-    if clip.codec is not None:
-        pictures["h264"] = clip.codec[index]
-    return pictures | evaluator.enhance(params, window) | {"reference": clip.hr[index]}
+    enhanced = evaluator.enhance(params, history(clip), windows(clip))
+    for index, (window, made) in enumerate(zip(windows(clip), enhanced, strict=True)):
+        centre = window[len(window) // 2]
+        if scale == 1:  # what H.264 makes of that size is such an input
+            pictures = {"input": centre}
+        else:
+            enlarged = upsample_bicubic(to_float(jnp.asarray(centre[None])), scale)
+            pictures = {"bicubic": np.asarray(to_uint8(enlarged))[0]}
+            if clip.codec is not None:
+                pictures["h264"] = clip.codec[index]
+        yield pictures | made | {"reference": clip.hr[index]}
 
 
 def summarize(
@@ -48,15 +56,14 @@ def summarize(
       workdir: gets `side_by_side.png`.
 
     Returns:
-      Mean {"psnr", "lpips"} for bicubic, h264, stage_a and stage_b: over all frames, and for each
-      clip by its name and its input's bitrate.
+      Mean {"psnr", "lpips"} for bicubic, h264, stage_a and stage_b (or input and output): over all
+      frames, and for each clip by its name and its input's bitrate.
     """
     params = jax.device_put(params)
     rows: list[Scores] = []
     of_clips: dict[str, Scores] = {}
     for clip in clips:
-        for index, window in enumerate(windows(clip)):
-            pictures = frame_pictures(evaluator, params, clip, index, window)
+        for index, pictures in enumerate(frame_pictures(evaluator, params, clip)):
             if clip is clips[0] and index == len(clip.hr) // 2:
                 draw_side_by_side(pictures, workdir / "side_by_side.png")
             reference = pictures.pop("reference")

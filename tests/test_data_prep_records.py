@@ -279,7 +279,7 @@ def test_a_folder_that_holds_no_records(tmp_path, copy):
     for change, reason in [
         ("{", "is damaged: Expecting"),
         (json.dumps(content | {"version": 2}), "version is 2, must be 1"),
-        (json.dumps(content | {"scale": 3}), "scale must be 2 or 4"),
+        (json.dumps(content | {"scale": 3}), "scale must be 1, 2 or 4"),
         (json.dumps({k: v for k, v in content.items() if k != "clips"}), "'clips' is missing"),
     ]:
         (copy / "preparation.json").write_text(change)
@@ -301,7 +301,7 @@ def test_what_does_not_belong_together(prepared, tmp_path):
     fails("smaller than a patch of 48x48", patch_size=48)
     fails("has no h264 encode of 61 kbit/s at scale 4; make it with python", bitrates_kbps=(61,))
     fails("holdout 'zzz' matches no clip", holdout=("zzz",))
-    fails("scale 1: must be one of 2, 4", scale=1)
+    fails("scale 3: must be one of 1, 2, 4", scale=3)
     fails("patches 0: must be at least 1", patches=0)
     path = encode_path(data, name, "h264", 60, 4)
     make_video(path, frames=39, size="80x44")

@@ -117,5 +117,6 @@ def embedded_records(config: ConfigDict, folder: Path) -> Path:
         patch_size=config.data.patch_size,
         frames=window.frames,
         truths=window.truths,
+        peaks=build.reads_peaks(config),
         patches=max(400, 4 * config.data.batch_size),
     )

@@ -95,10 +95,12 @@ class Preparation:
     Attributes:
       directory: the folder of the records; all relative paths start here.
       version: of this format.
-      scale: r, 4 or 2.
+      scale: r, 4, 2 or 1.
       patch_size: p, side of the input patches in pixels.
       frames: input frames of a record.
       truths: of which so many in the middle have ground truth.
+      peaks: whether the input frames are not in a row, but the peak frame before, the frame and
+        the peak frame after (`ops.peak_frames`).
       bitrate_kbps: target bitrates of the inputs in kbit/s.
       codecs: of the inputs.
       seed: of the drawing of patches.
@@ -117,6 +119,7 @@ class Preparation:
     patch_size: int
     frames: int
     truths: int
+    peaks: bool
     bitrate_kbps: tuple[int, ...]
     codecs: tuple[str, ...]
     seed: int
@@ -130,12 +133,16 @@ class Preparation:
         """The frames of a record."""
         return Window(self.frames, self.truths)
 
-    def check(self, *, scale: int, patch_size: int | None = None) -> None:
+    def check(
+        self, *, scale: int, patch_size: int | None = None, peaks: bool | None = None
+    ) -> None:
         """Raises `ValueError` unless the records serve a config of this scale and patch size.
 
         Args:
           scale: r of the config; must be the records' own.
           patch_size: p of the config, at most the records'; None does not look.
+          peaks: whether the network reads peak frames; must be as in the records; None does not
+            look.
         """
         if scale != self.scale:
             raise ValueError(
@@ -145,6 +152,12 @@ class Preparation:
             raise ValueError(
                 f"records at {self.directory} have patches of {self.patch_size} pixels, "
                 f"the config asks for {patch_size}"
+            )
+        if peaks is not None and peaks != self.peaks:
+            kinds = {True: "peak frames", False: "frames in a row"}
+            raise ValueError(
+                f"records at {self.directory} have {kinds[self.peaks]}, the network reads "
+                f"{kinds[peaks]} (data_prep's --peaks)"
             )
 
 
@@ -175,12 +188,15 @@ def encode_path(data: Path, clip_id: str, codec: str, kbps: int, scale: int) -> 
 def _parse(directory: Path, content: dict[str, Any]) -> Preparation:
     if content["version"] != VERSION:
         raise ValueError(f"version is {content['version']}, must be {VERSION}")
-    content = {"truths": 1, **content}  # older records have one, and do not say so
+    # Older records do not say so.
+    content = {"truths": 1, "peaks": False, **content}
     for name in ("scale", "patch_size", "frames", "truths", "seed", "patch_count"):
         if type(content[name]) is not int:
             raise ValueError(f"{name} is {content[name]!r}, must be a whole number")
-    if content["scale"] not in (2, 4) or content["patch_size"] < 1:
-        raise ValueError("scale must be 2 or 4 and patch_size at least 1")
+    if content["scale"] not in (1, 2, 4) or content["patch_size"] < 1:
+        raise ValueError("scale must be 1, 2 or 4 and patch_size at least 1")
+    if type(content["peaks"]) is not bool:
+        raise ValueError(f"peaks is {content['peaks']!r}, must be true or false")
     Window(content["frames"], content["truths"]).check()
     for clip in content["clips"]:
         _require(clip, _CLIP_KEYS)

@@ -1,6 +1,6 @@
-"""Losses on sequences of frames: TecoGAN's (Chu et al., SIGGRAPH 2020, Section 3).
+"""Losses on several frames: TecoGAN's (Chu et al., SIGGRAPH 2020, Section 3) and MFQE 2.0's.
 
-`TecoGAN` in lib/Teco.py of thunil/TecoGAN is where the means and sums are from.
+Of TecoGAN's, `TecoGAN` in lib/Teco.py of thunil/TecoGAN is where the means and sums are from.
 """
 
 from collections.abc import Mapping
@@ -67,6 +67,31 @@ def warp(lr: jax.Array, flows: jax.Array) -> jax.Array:
     moved = backward_warp(lr[:, :-1].reshape(-1, h, w, c), flows.reshape(-1, h, w, 2))
     error = jnp.square(moved - lr[:, 1:].reshape(-1, h, w, c))
     return jnp.mean(jnp.sum(error, axis=-1))
+
+
+def motion_compensation(moved: jax.Array, read: jax.Array) -> jax.Array:
+    """Squared error of the frames moved onto the middle one: MFQE 2.0's L_MC.
+
+    Guan, Xing et al., TPAMI 2019, Section 4.3; main_train_NP.py of ryanxingql/mfqev2.0 sums the
+    mean squared errors of the two frames.
+
+    Args:
+      moved: the frames before and after, moved by the network, [b, 2, h, w, c].
+      read: what it read, [b, 3, h, w, c]; the middle one is moved onto.
+
+    Returns:
+      A scalar.
+
+    Raises:
+      ValueError: the shapes are others.
+    """
+    b, frames, *rest = moved.shape
+    if moved.ndim != 5 or frames != 2 or read.shape != (b, 3, *rest):
+        raise ValueError(
+            f"motion_compensation of shapes {moved.shape} and {read.shape}; [b, 2, h, w, c] and "
+            "[b, 3, h, w, c] are needed"
+        )
+    return 2 * jnp.mean(jnp.square(moved - read[:, 1:2]))
 
 
 def discriminator_layers(

@@ -17,8 +17,8 @@ class LossInputs:
 
     Attributes:
       outputs: the generator's images by name; "stage_a" [b, h/2, w/2, 3], "stage_b" [b, h, w, 3],
-        or "output" [b, h, w, 3] of a network of one stage.
-      target: the ground truth Y, [b, h, w, 3].
+        or "output" [b, h, w, 3] of a network of one stage; [b, h, w, 1] where it works on luma.
+      target: the ground truth Y, [b, h, w, 3], or its luma.
       alpha: the blending parameter of Eq. 5.
       adversarial: (estimate, target) -> the scalar the generator wants small.
       perceptual: (estimate, target) -> scalar distance of features.
@@ -73,6 +73,10 @@ TERMS: dict[str, Callable[[LossInputs], jax.Array]] = {
         x.estimate.reshape(-1, x.frames, *x.estimate.shape[1:])
     ),
     "warp": lambda x: temporal_sequence.warp(x.outputs["read"], x.outputs["flows"]),
+    # Of a network that moves other frames onto the one it enhances, as MFQE 2.0's MC-subnet does.
+    "motion_compensation": lambda x: temporal_sequence.motion_compensation(
+        x.outputs["moved"], x.outputs["read"]
+    ),
     "perceptual": lambda x: x.perceptual(x.estimate, x.target),
 }
 

@@ -10,7 +10,12 @@ import optax
 
 from supervegan_jax.losses.temporal_sequence import discriminator_layers, make_ping_pong
 from supervegan_jax.losses.total import LossInputs, total_loss
-from supervegan_jax.models.single_stage import as_variables, split_variables, with_statistics
+from supervegan_jax.models.single_stage import (
+    as_variables,
+    images_for,
+    split_variables,
+    with_statistics,
+)
 from supervegan_jax.ops.color import to_float
 from supervegan_jax.ops.crop import crop, random_crop_position
 from supervegan_jax.training.phases import Phase
@@ -61,9 +66,9 @@ def _examples(lr: jax.Array, hr: jax.Array, system: System) -> tuple[jax.Array, 
     """What the generator reads, its ground truth clip after clip, and the frames of a clip.
 
     Args:
-      lr: [b, t + k - 1, h, w, 3].
-      hr: the k middle frames, [b, k, r*h, r*w, 3], or [b, r*h, r*w, 3] for k = 1.
-      system: whose generator reads windows or, if it is recurrent, clips.
+      lr: [b, t + k - 1, h, w, 3], or luma, [.., 1].
+      hr: the k middle frames, [b, k, r*h, r*w, 3], or [b, r*h, r*w, 3] for k = 1, or their luma.
+      system: whose generator reads windows or sequences.
 
     Returns:
       Windows [b * k, t, h, w, 3] or clips [b, k, h, w, 3]; [b * k, r*h, r*w, 3]; and k. With
@@ -86,7 +91,8 @@ def _gradients(
     state: TrainState, batch: Batch, frozen: Params, key: jax.Array, system: System, phase: Phase
 ) -> _Found:
     """Gradients of both networks on one micro-batch, and the losses."""
-    lr, hr, frames = _examples(to_float(batch["lr"]), to_float(batch["hr"]), system)
+    lr, hr = (images_for(system.generator, to_float(batch[name])) for name in ("lr", "hr"))
+    lr, hr, frames = _examples(lr, hr, system)
     alpha = phase.blend_alpha(state.step)
     square = _Once(partial(_random_square, key))
     features = _Once(partial(system.features, frozen))

@@ -49,14 +49,22 @@ class Packets:
     """The video packets of a file: how many, their bytes, and the mean rate of their times.
 
     Attributes:
-      count: packets, which are frames in every codec that this project writes.
-      size: bytes of all packets together, without the container's own.
+      sizes: bytes of each, without the container's own, in the order they are shown.
       fps: (count - 1) / (last time - first time); None for fewer than two packets.
     """
 
-    count: int
-    size: int
+    sizes: tuple[int, ...]
     fps: Fraction | None
+
+    @property
+    def count(self) -> int:
+        """Packets, which are frames in every codec that this project writes."""
+        return len(self.sizes)
+
+    @property
+    def size(self) -> int:
+        """Bytes of all packets together."""
+        return sum(self.sizes)
 
 
 def probe(path: str | os.PathLike[str], *, count_frames: bool = False) -> VideoInfo:
@@ -125,7 +133,8 @@ def list_packets(path: str | os.PathLike[str]) -> Packets:
     times = sorted(int(row[2]) for row in rows)
     span = Fraction(times[-1] - times[0]) * Fraction(int(time_base[1]), int(time_base[2]))
     fps = Fraction(len(rows) - 1) / span if span > 0 else None
-    return Packets(count=len(rows), size=sum(int(row[4]) for row in rows), fps=fps)
+    shown = sorted(rows, key=lambda row: int(row[2]))
+    return Packets(sizes=tuple(int(row[4]) for row in shown), fps=fps)
 
 
 def measure_bitrate_kbps(path: str | os.PathLike[str], fps: Fraction | None = None) -> float:
