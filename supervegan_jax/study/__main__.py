@@ -2,7 +2,8 @@
 
 prepare makes the videos and every observer's plan; serve shows them to people and keeps their
 votes; export-mturk and import-mturk take the same plan to Amazon Mechanical Turk and back; analyse
-finds the bitrate at which half the votes go to either side.
+finds the bitrate at which half the votes go to either side, and simulate makes votes whose answer
+is known, to try it on.
 """
 
 import importlib
@@ -25,12 +26,16 @@ def main(arguments: list[str] | None = None) -> int | None:
     add_serve(commands.add_parser("serve", help="the page that people vote on"))
     add_export_mturk(commands.add_parser("export-mturk", help="the study for Mechanical Turk"))
     add_import_mturk(commands.add_parser("import-mturk", help="its results into the votes"))
-    analyse = commands.add_parser("analyse", help="equivalent bitrates from votes")
     words = sys.argv[1:] if arguments is None else arguments
-    if words[:1] == ["analyse"]:  # statistics take their time to import
-        module = importlib.import_module("supervegan_jax.study.analyse")
-        module.add_arguments(analyse)
-        analyse.set_defaults(work=module.run)
+    for name, what in (
+        ("analyse", "equivalent bitrates from votes"),
+        ("simulate", "votes with a known answer, and how often the analysis finds it"),
+    ):
+        command = commands.add_parser(name, help=what)
+        if words[:1] == [name]:  # statistics take their time to import
+            module = importlib.import_module(f"supervegan_jax.study.{name}")
+            module.add_arguments(command)
+            command.set_defaults(work=module.run)
     options = parser.parse_args(words)
     result: int | None = options.work(options)
     return result

@@ -1,0 +1,1 @@
+"""From votes to equivalent bitrates: screening, psychometric curves, intervals, comparisons."""

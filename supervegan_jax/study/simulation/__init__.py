@@ -1,0 +1,1 @@
+"""Simulated studies whose answers are known, which the analysis has to find."""
