@@ -3,6 +3,7 @@
 import dataclasses
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -11,6 +12,7 @@ import numpy as np
 
 from supervegan_jax.enhancement.batches import Batch
 from supervegan_jax.enhancement.options import DTYPES, RunOptions, for_model, memory_budget
+from supervegan_jax.enhancement.readings import How
 from supervegan_jax.enhancement.tiling import Cut, Tiling, choose_tile, margin, plan_tiles
 from supervegan_jax.models.single_stage import as_variables
 from supervegan_jax.models.supervegan import SuperVegan
@@ -55,17 +57,10 @@ def frames_function(
     generator = model.generator.clone(dtype=DTYPES[dtype])
     # A frame's features fit a CPU's caches, a batch's do not.
     one_by_one = (options.devices or jax.local_devices())[0].platform == "cpu"
+    how = How(options.stage, options.strength, one_by_one)
 
     def function(params: Any, images: Any, state: Any) -> tuple[Any, Any]:
-        return reading.apply(
-            generator,
-            as_variables(params),
-            images,
-            state,
-            options.stage,
-            options.strength,
-            one_by_one,
-        )
+        return reading.apply(partial(generator.apply, as_variables(params)), images, state, how)
 
     return function
 

@@ -1,12 +1,12 @@
 """What a network reads for each frame of a video: its window, its past, or the peaks around it."""
 
+import abc
 import dataclasses
 import itertools
-from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar, Protocol
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, ClassVar, NamedTuple
 
 import jax
-import jax.numpy as jnp
 from flax import linen as nn
 
 from supervegan_jax.enhancement.batches import Batch, gather, stack_planes, until_failure
@@ -14,8 +14,19 @@ from supervegan_jax.enhancement.scene_cuts import CutDetector
 from supervegan_jax.ops.peak_frames import LARGEST_DISTANCE, next_peak
 from supervegan_jax.video_input.frames import FrameFormat, VideoFrame
 
+# A network with its variables: `module.apply(variables, ..)`.
+Call = Callable[..., Any]
 
-class Reading(Protocol):
+
+class How(NamedTuple):
+    """How a network is applied: its last stage, the detail's strength, window by window or not."""
+
+    stage: str
+    strength: float
+    one_by_one: bool
+
+
+class Reading(abc.ABC):
     """How batches of frames become what a network is applied to.
 
     Attributes:
@@ -23,15 +34,17 @@ class Reading(Protocol):
       in_turn: whether a batch needs the results of the one before.
     """
 
-    @property
-    def ahead(self) -> int: ...  # noqa: D102
-    @property
-    def in_turn(self) -> bool: ...  # noqa: D102
+    in_turn: ClassVar[bool] = False
 
+    @property
+    @abc.abstractmethod
+    def ahead(self) -> int: ...  # noqa: D102
+
+    @abc.abstractmethod
     def context_start(self, first_index: int, batch_size: int) -> int:
         """The first frame to be read, if `first_index` is the first that goes out."""
-        ...
 
+    @abc.abstractmethod
     def gather(
         self, frames: Iterable[VideoFrame], fmt: FrameFormat, batch_size: int, first_index: int = 0
     ) -> Iterator[Batch]:
@@ -43,40 +56,29 @@ class Reading(Protocol):
           batch_size: results of a batch.
           first_index: the first frame that goes out.
         """
-        ...
 
+    @abc.abstractmethod
     def read(self, first: int, count: int) -> slice:
         """Which of a batch's frames are read for `count` results from place `first` on."""
-        ...
 
+    @abc.abstractmethod
     def centres(self, frames: Any) -> Any:
         """Those of the frames read that are enhanced."""
-        ...
 
     def first_state(self, generator: nn.Module, height: int, width: int) -> Any:
         """What `apply` takes with a video's first batch; () if it needs nothing."""
-        ...
+        return ()
 
-    def apply(
-        self,
-        generator: nn.Module,
-        variables: Any,
-        frames: jax.Array,
-        state: Any,
-        stage: str,
-        strength: float,
-        one_by_one: bool,
-    ) -> tuple[jax.Array, Any]:
+    @abc.abstractmethod
+    def apply(self, call: Call, frames: jax.Array, state: Any, how: How) -> tuple[jax.Array, Any]:
         """Applies the network to the frames of a batch; gives its results and the next state."""
-        ...
 
 
 @dataclasses.dataclass(frozen=True)
-class Windows:
+class Windows(Reading):
     """Frames in a row, the middle one enhanced; overlapping windows share what they can."""
 
     reach: int
-    in_turn: ClassVar[bool] = False
 
     @property
     def ahead(self) -> int:
@@ -101,27 +103,13 @@ class Windows:
         """All but `reach` at either end."""
         return frames[self.reach : len(frames) - self.reach]
 
-    def first_state(self, generator: nn.Module, height: int, width: int) -> Any:
-        """Nothing."""
-        return ()
-
-    def apply(
-        self,
-        generator: nn.Module,
-        variables: Any,
-        frames: jax.Array,
-        state: Any,
-        stage: str,
-        strength: float,
-        one_by_one: bool,
-    ) -> tuple[jax.Array, Any]:
+    def apply(self, call: Call, frames: jax.Array, state: Any, how: How) -> tuple[jax.Array, Any]:
         """The network's own `enhance`."""
-        y: Any = generator.apply(variables, frames, stage, strength, one_by_one, method="enhance")
-        return y, state
+        return call(frames, *how, method="enhance"), state
 
 
 @dataclasses.dataclass(frozen=True)
-class Sequence:
+class Sequence(Reading):
     """Every frame with what the network made of all before it.
 
     The video begins with its first frames mirrored, whose results are dropped: a clip 0, 1, 2, ..
@@ -174,31 +162,19 @@ class Sequence:
         network: Any = generator
         return network.first_state(1, height, width)
 
-    def apply(
-        self,
-        generator: nn.Module,
-        variables: Any,
-        frames: jax.Array,
-        state: Any,
-        stage: str,
-        strength: float,
-        one_by_one: bool,
-    ) -> tuple[jax.Array, Any]:
+    def apply(self, call: Call, frames: jax.Array, state: Any, how: How) -> tuple[jax.Array, Any]:
         """The network's `advance`, frame after frame."""
-        found: Any = generator.apply(variables, frames[None], state, method="advance")
-        y, state = found
+        y, state = call(frames[None], state, method="advance")
         return y[0], state
 
 
 @dataclasses.dataclass(frozen=True)
-class Peaks:
+class Peaks(Reading):
     """The peak frame before a frame, the frame, and the peak frame after it.
 
     Peaks are found by the frames' coded sizes (`ops.peak_frames.next_peak`), which depends on all
     sizes before: a run that goes on decodes the video from its beginning. Scenes are apart.
     """
-
-    in_turn: ClassVar[bool] = False
 
     @property
     def ahead(self) -> int:
@@ -237,29 +213,12 @@ class Peaks:
         """The middle one of each three."""
         return frames[1::3]
 
-    def first_state(self, generator: nn.Module, height: int, width: int) -> Any:
-        """Nothing."""
-        return ()
-
-    def apply(
-        self,
-        generator: nn.Module,
-        variables: Any,
-        frames: jax.Array,
-        state: Any,
-        stage: str,
-        strength: float,
-        one_by_one: bool,
-    ) -> tuple[jax.Array, Any]:
+    def apply(self, call: Call, frames: jax.Array, state: Any, how: How) -> tuple[jax.Array, Any]:
         """The network on each window, on a CPU one after the other."""
         windows = frames.reshape(-1, 3, *frames.shape[1:])
-
-        def enhance(windows: jax.Array) -> jax.Array:
-            return jnp.asarray(generator.apply(variables, windows))
-
-        if one_by_one:
-            return jax.lax.map(lambda window: enhance(window[None])[0], windows), state
-        return enhance(windows), state
+        if how.one_by_one:
+            return jax.lax.map(lambda window: call(window[None])[0], windows), state
+        return call(windows), state
 
 
 def with_peaks(

@@ -238,7 +238,7 @@ class BdRow:
 
 
 def bd_rates(points: Sequence[Point], metrics: Sequence[str]) -> list[BdRow]:
-    """BD-rates of every enlarging curve against the plain codec and the plain enlargement."""
+    """BD-rates of every other curve against the plain codec and the plain enlargement, if any."""
     rows = []
     everything = [*points, *pool_points(points)]
     for codec in names(points, "codec"):
@@ -246,7 +246,7 @@ def bd_rates(points: Sequence[Point], metrics: Sequence[str]) -> list[BdRow]:
         for curve in names(ours, "curve"):
             scale = select(ours, curve=curve)[0].scale
             plain = BICUBIC if select(ours, curve=BICUBIC) else f"{BICUBIC} x{scale}"
-            for anchor in (CODEC, plain):
+            for anchor in (CODEC, plain) if scale > 1 else (CODEC,):
                 if curve in (CODEC, anchor):
                     continue
                 for metric in metrics:

@@ -212,10 +212,11 @@ def _make_shot(
     views.append(View(TRUTH, "", None, _webp(pixels, crop, size)))
     second = next(i for i, view in enumerate(views) if _rank(view.curve) == _MODEL)
     scale = ways[views[second].curve].scale
+    plain = CODEC if scale == 1 else BICUBIC
     first = next(
         i
         for i, view in enumerate(views)
-        if view.curve.startswith(BICUBIC) and ways[view.curve].scale == scale
+        if view.curve.startswith(plain) and ways[view.curve].scale == scale
     )
     return Shot(crop, *size, tuple(views), first, second)
 
