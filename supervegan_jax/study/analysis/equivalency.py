@@ -174,10 +174,11 @@ def _equivalency(
         note = "votes at one reference bitrate only: no curve"
         return Equivalency(*fixed, None, None, None, None, linear, note)
     place = fifty_percent_point(curve, rates)
-    if preferred.sum() in (0, votes.sum()):
+    if np.all((preferred == 0) | (preferred == votes)):
         # Resamples of votes that are all alike do not vary, however few they are.
         low, high = Place(beyond=BELOW), Place(beyond=ABOVE)
-        return Equivalency(*fixed, curve, place, low, high, linear, "all votes alike: no interval")
+        note = "all votes at each reference alike: no interval"
+        return Equivalency(*fixed, curve, place, low, high, linear, note)
     low, high = interval(curve, rates, covariances, clusters, confidence)
     return Equivalency(*fixed, curve, place, low, high, linear, _note(curve, clusters))
 
