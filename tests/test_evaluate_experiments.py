@@ -111,6 +111,24 @@ def test_stages_of_a_network(workdir, tmp_path, capsys):
     capsys.readouterr()
 
 
+def test_a_network_of_one_stage_counts_like_any_other(tmp_path, capsys):
+    points = [p for p in made_points() if p.curve not in ("net:a", "other:a", "other")]
+    assert curves.model_names(points) == ["net"]
+    (tmp_path / "rd.json").write_text(tables.to_json({}, points, [], [], []))
+    output = tmp_path / "stages.md"
+    words = ["--metrics", "lpips,psnr", "--kbps", "250", "--output", str(output)]
+    evaluate.main(["stages", str(tmp_path), *words])
+    assert output.read_text().splitlines()[2:] == [
+        "| net, 275 kbit/s: input, bicubic | <u>8.000</u> | <u>30.00</u> |",
+        "| net, 275 kbit/s: network | **3.000** | **32.00** |",
+    ]
+    # Beside one of two stages it may be the best of a clip.
+    both = [p for p in made_points() if p.curve != "net:a"]
+    best = [r for r in curves.equivalents(both, ("niqe",)) if r.curve == curves.BEST_MODEL]
+    assert best[0].chosen == {"a": "net", "b": "net"}
+    capsys.readouterr()
+
+
 def test_networks_trained_at_different_bitrates(workdir, tmp_path, capsys):
     files = {"json": tmp_path / "t.json", "plot": tmp_path / "t.png", "output": tmp_path / "t.csv"}
     words = ["training", str(workdir), "--trained", "other=1000,net=250"]

@@ -41,16 +41,21 @@ def stage_table(
 def _rows_of(
     points: Sequence[Point], model: str, metrics: Sequence[str]
 ) -> list[tuple[str, tuple[Cell, ...]]]:
-    scale = select(points, curve=model)[0].scale
-    plain = next(p for p in points if p.curve.startswith(BICUBIC) and p.scale == scale)
-    steps = [plain, select(points, curve=f"{model}:a")[0], select(points, curve=model)[0]]
+    whole = select(points, curve=model)[0]
+    steps = {
+        "input, bicubic": [p for p in points if p.curve.startswith(BICUBIC)],
+        "stage A": select(points, curve=f"{model}:a"),
+    }
+    # What works at the input's size enlarges nothing, and a network of one stage is shown as such.
+    found = {t: p for t, some in steps.items() for p in some if p.scale == whole.scale}
+    found["stage B" if "stage A" in found else "network"] = whole
     for metric in metrics:
-        if metric not in plain.scores:
-            raise ValueError(f"metric {metric!r}; this run has {', '.join(plain.scores)}")
-    columns = [rank_scores(metric, [p.scores[metric] for p in steps]) for metric in metrics]
-    titles = ("input, bicubic", "stage A", "stage B")
-    head = f"{model}, {plain.measured_kbps:.0f} kbit/s: "
+        if metric not in whole.scores:
+            raise ValueError(f"metric {metric!r}; this run has {', '.join(whole.scores)}")
+    rows = list(found.values())
+    columns = [rank_scores(metric, [p.scores[metric] for p in rows]) for metric in metrics]
+    head = f"{model}, {whole.measured_kbps:.0f} kbit/s: "
     return [
         (head + title, tuple(column[index] for column in columns))
-        for index, title in enumerate(titles)
+        for index, title in enumerate(found)
     ]

@@ -94,9 +94,10 @@ def names(points: Iterable[Point], field: str) -> list[Any]:
 
 
 def model_names(points: Sequence[Point]) -> list[str]:
-    """The networks of a run: the curves that also have a first stage."""
+    """The networks of a run, those of one stage too: each by its whole output."""
+    plain = (CODEC, BICUBIC, f"{BICUBIC} x2", f"{BICUBIC} x4")
     curves = names(points, "curve")
-    return [curve for curve in curves if f"{curve}:a" in curves]
+    return [curve for curve in curves if curve not in plain and not curve.endswith(":a")]
 
 
 def curve_of(points: Sequence[Point], metric: str) -> Curve:
