@@ -73,6 +73,18 @@ def test_only_what_repeats_counts_as_a_grid():
         grid(target, target[:1])
 
 
+def test_the_edge_grid_sees_a_comb_that_is_only_on_an_edge():
+    target = jnp.zeros((1, 64, 64, 3))
+    # Teeth of 0.1, four wide spaced and four long, in one of sixteen windows of 16x16: a fourth of
+    # its cells have them, one of four columns, so 0.025^2 (1/4 - 1/16) about the mean.
+    comb = target.at[:, 4:8, :16:4].add(0.1)
+    images = inputs(outputs={"output": comb}, target=target)
+    _, terms = total_loss(images, {"edge_grid": 1.0, "grid": 1.0})
+    assert float(terms["edge_grid"]) == pytest.approx(0.025**2 * 3 / 16 / 16, rel=1e-4)
+    # In one window of 8x8 cells of 8x8: two of them, 1 of 8 pixels, 0.1 / 32 high.
+    assert float(terms["grid"]) == pytest.approx((0.1 / 32) ** 2 * (1 / 8 - 1 / 64), rel=1e-4)
+
+
 def test_flicker_is_the_change_that_the_target_does_not_have_where_it_stands_still():
     # Two clips of three frames, one pixel: still; moving by half the range at one step.
     target = np.full((6, 1, 1, 3), 0.25, np.float32)
@@ -153,7 +165,7 @@ def test_adversarial_losses_stay_finite_where_probabilities_round():
 
 def test_total_is_equation_6():
     weights = {"mse_a": 1.0, "mse": 1.0, "adversarial": 0.001, "perceptual": 0.006}
-    weights |= {"grid": 1.0, "flat": 2.0, "mse_a_enlarged": 0.5}
+    weights |= {"grid": 1.0, "edge_grid": 1.0, "flat": 2.0, "mse_a_enlarged": 0.5}
     weights |= {"flicker": 3.0, "flicker_a_enlarged": 2.0}
     weights |= {"l1": 1.0, "charbonnier": 1.0, "huber": 1.0, "discriminator_layers": 0.5}
     images = {"stage_a": jnp.full((2, 32, 32, 3), 0.5), "stage_b": jnp.full((2, 64, 64, 3), 0.75)}
@@ -165,7 +177,7 @@ def test_total_is_equation_6():
     # D = 1/2: log 2; the perceptual stub: 2.
     expected = {"mse_a": 0.0625, "mse": 0.3125, "adversarial": np.log(2), "perceptual": 2.0}
     # A flat target hides nothing, and a flat picture enlarged is the same. Nothing changes.
-    expected |= {"grid": 0.0625, "flat": 0.3125, "mse_a_enlarged": 0.0625}
+    expected |= {"grid": 0.0625, "edge_grid": 0.0625, "flat": 0.3125, "mse_a_enlarged": 0.0625}
     expected |= {"flicker": 0.0, "flicker_a_enlarged": 0.0}
     # Rows of 0.75 and 0.25.
     expected |= {"l1": 0.5, "charbonnier": 0.5, "huber": 0.01 * (0.5 - 0.005)}

@@ -66,6 +66,8 @@ TERMS: dict[str, Callable[[LossInputs], jax.Array]] = {
     "flicker": lambda x: pixel.flicker(x.estimate, x.target, x.frames),
     "flicker_a_enlarged": lambda x: pixel.flicker(x.stage_a_enlarged, x.target, x.frames),
     "grid": lambda x: pixel.grid(x.estimate, x.target),
+    # Sub-pixel layers leave combs along single edges, too; over the window of "grid" they vanish.
+    "edge_grid": lambda x: pixel.grid(x.estimate, x.target, period=4, cells=4),
     "adversarial": lambda x: x.adversarial(x.estimate, x.target),
     "discriminator_layers": lambda x: x.layers(x.estimate, x.target),  # type: ignore[misc]
     # Of a recurrent network: what it makes of a clip forth and back, and how it moves frames.
