@@ -314,6 +314,8 @@ class SuperVegan(nn.Module):
         if self.scale == 2:
             frames = pad_to_multiple(frames, 2)
         y_a, features = self.stage_a(frames, consecutive=True, one_by_one=one_by_one)
+        # Kept whole in between, or XLA computes its filters anew for every tap that enlarges it.
+        y_a = jax.lax.optimization_barrier(y_a)
 
         def detail(y_a: jax.Array, features: jax.Array) -> jax.Array:
             y = upsample_bicubic(y_a)

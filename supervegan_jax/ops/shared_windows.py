@@ -10,6 +10,8 @@ import dataclasses
 import jax
 import jax.numpy as jnp
 
+from supervegan_jax.ops.temporal import convolve, without_stride
+
 # Below this many channels stacking the taps is cheaper than adding partial sums.
 _FEWEST_CHANNELS = 8
 _WORTHWHILE = 0.8
@@ -79,22 +81,16 @@ def conv3d_windows(
       windows: places of [h, w, c].
       kernel: [kt, kh, kw, c, features], all sides odd.
       pad_time: keep the number of places (True) or shrink it by kt - 1 (False).
-      spatial_stride: step in h and w.
+      spatial_stride: step in h and w, as `conv3d` takes it.
     """
+    if spatial_stride != 1:
+        cells = [without_stride(x, kernel, spatial_stride) for x in windows.tensors]
+        windows = dataclasses.replace(windows, tensors=tuple(x for x, _ in cells))
+        kernel = cells[0][1]
     taps, kh, kw, channels, features = kernel.shape
     classes, positions = _classes(windows, taps, pad_time)
     lengths = [windows.count + last - first for first, last in classes.values()]
     firsts = [first for first, _ in classes.values()]
-
-    def convolve(x: jax.Array, flat: jax.Array) -> jax.Array:
-        return jax.lax.conv_general_dilated(
-            x,
-            flat,
-            (spatial_stride, spatial_stride),
-            ((kh // 2, kh // 2), (kw // 2, kw // 2)),
-            dimension_numbers=("NHWC", "HWIO", "NHWC"),
-            preferred_element_type=jnp.float32,
-        )
 
     def term(terms: tuple[_Term, ...], tap: int, index: int) -> tuple[int, slice] | None:
         for candidate, tensor, offset in terms:
@@ -114,7 +110,7 @@ def conv3d_windows(
         for tensor, need in used.items():
             order = sorted(need)
             flat = jnp.concatenate([kernel[tap] for tap in order], axis=-1)
-            together = convolve(windows.tensors[tensor], flat)
+            together = convolve(windows.tensors[tensor], flat, jnp.float32)
             for i, tap in enumerate(order):
                 parts[tensor, tap] = together[..., i * features : (i + 1) * features]
         for index, terms in enumerate(classes):
@@ -129,6 +125,6 @@ def conv3d_windows(
             rows.append(jnp.concatenate(frames, axis=-1))
         flat = kernel.transpose(1, 2, 0, 3, 4).reshape(kh, kw, taps * channels, features)
         ends = [sum(lengths[:i]) for i in range(1, len(lengths))]
-        outputs = jnp.split(convolve(jnp.concatenate(rows), flat), ends)
+        outputs = jnp.split(convolve(jnp.concatenate(rows), flat, jnp.float32), ends)
     tensors = tuple(output.astype(kernel.dtype) for output in outputs)
     return Windows(tensors, tuple((k, base - firsts[k]) for k, base in positions), windows.count)

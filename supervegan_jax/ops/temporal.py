@@ -6,6 +6,9 @@ numbers, 2.5 times faster on CPU, and cuDNN's 2-D kernels are the better ones to
 
 import jax
 import jax.numpy as jnp
+from jax.typing import DTypeLike
+
+from supervegan_jax.ops.space import space_to_depth
 
 
 def conv3d(
@@ -17,11 +20,16 @@ def conv3d(
       x: [b, t, h, w, c].
       kernel: [kt, kh, kw, c, features], all sides odd.
       pad_time: keep t (True) or shrink it to t - kt + 1 (False).
-      spatial_stride: step in h and w; the padding is symmetric, so an even side n gives n / stride.
+      spatial_stride: step in h and w, 1 or 2; h and w even and the kernel 3x3 in space if it is 2.
 
     Returns:
-      [b, t', h', w', features].
+      [b, t', h / spatial_stride, w / spatial_stride, features].
+
+    Raises:
+      ValueError: another stride, or a stride of 2 with other sides.
     """
+    if spatial_stride != 1:
+        x, kernel = without_stride(x, kernel, spatial_stride)
     kt, kh, kw, c, features = kernel.shape
     if pad_time:
         reach = kt // 2
@@ -30,11 +38,49 @@ def conv3d(
     out_t = t - kt + 1
     stacked = jnp.concatenate([x[:, i : i + out_t] for i in range(kt)], axis=-1)
     flat_kernel = kernel.transpose(1, 2, 0, 3, 4).reshape(kh, kw, kt * c, features)
-    y = jax.lax.conv_general_dilated(
-        stacked.reshape(b * out_t, h, w, kt * c),
-        flat_kernel,
-        window_strides=(spatial_stride, spatial_stride),
-        padding=((kh // 2, kh // 2), (kw // 2, kw // 2)),
+    y = convolve(stacked.reshape(b * out_t, h, w, kt * c), flat_kernel)
+    return y.reshape(b, out_t, h, w, features)
+
+
+def convolve(x: jax.Array, kernel: jax.Array, dtype: DTypeLike | None = None) -> jax.Array:
+    """A 2-D convolution that keeps h and w: x [b, h, w, c], kernel [kh, kw, c, features].
+
+    Zeros pad; of a kernel with even sides, as `without_stride` makes them, the side before.
+    `dtype` is the result's, that of x if None.
+    """
+    kh, kw, _, _ = kernel.shape
+    return jax.lax.conv_general_dilated(
+        x,
+        kernel,
+        (1, 1),
+        ((kh // 2, (kh - 1) // 2), (kw // 2, (kw - 1) // 2)),
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        preferred_element_type=dtype,
     )
-    return y.reshape(b, out_t, *y.shape[1:])
+
+
+def without_stride(x: jax.Array, kernel: jax.Array, stride: int) -> tuple[jax.Array, jax.Array]:
+    """A convolution of stride 2 as one over cells of 2x2 pixels, whose channels they become.
+
+    A CPU convolves 12 channels in a third of the time of 3 channels with a stride.
+
+    Args:
+      x: [..., h, w, c], h and w even.
+      kernel: [kt, 3, 3, c, features], padded with zeros on each side of h and w.
+      stride: 2.
+
+    Returns:
+      [..., h / 2, w / 2, 4c] and [kt, 2, 2, 4c, features], to be padded before h and w alone.
+
+    Raises:
+      ValueError: the stride or a side is another.
+    """
+    kt, kh, kw, c, features = kernel.shape
+    *lead, h, w, _ = x.shape
+    if stride != 2 or (kh, kw) != (3, 3):
+        raise ValueError(f"stride {stride} of a {kh}x{kw} kernel; 2 of 3x3 is accepted")
+    cells = space_to_depth(x.reshape(-1, h, w, c), 2).reshape(*lead, h // 2, w // 2, 4 * c)
+    # Rows -1, 0 and 1 about a cell's first are the second of the cell before and both of its own.
+    wide = jnp.pad(kernel, ((0, 0), (1, 0), (1, 0), (0, 0), (0, 0)))
+    wide = wide.reshape(kt, 2, 2, 2, 2, c, features).transpose(0, 1, 3, 2, 4, 5, 6)
+    return cells, wide.reshape(kt, 2, 2, 4 * c, features)
