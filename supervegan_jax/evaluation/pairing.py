@@ -154,16 +154,23 @@ def pair_files(reference: Path, distorted: Path, what: str) -> tuple[tuple[Path,
     return tuple((ours[stem], theirs[stem]) for stem in sorted(ours, key=natural_order))
 
 
-@functools.partial(jax.jit, static_argnames="fmt")
-def _planes_to_rgb(planes: tuple[jax.Array, ...], fmt: FrameFormat) -> jax.Array:
-    top = (1 << fmt.bit_depth) - 1
+@functools.partial(jax.jit, static_argnames=("fmt", "depth"))
+def _planes_to_rgb(planes: tuple[jax.Array, ...], fmt: FrameFormat, depth: int) -> jax.Array:
+    top = (1 << depth) - 1
     rgb = planes_to_rgb(planes, fmt)
     return jnp.clip(jnp.round(rgb * top), 0, top) / top
 
 
-def frame_to_rgb(frame: VideoFrame, fmt: FrameFormat) -> jax.Array:
-    """A frame's picture, rounded to the video's own depth: float32 RGB [1, h, w, 3] in [0, 1]."""
-    return _planes_to_rgb(tuple(plane[None] for plane in frame.planes), fmt)
+def frame_to_rgb(frame: VideoFrame, fmt: FrameFormat, depth: int | None = None) -> jax.Array:
+    """A frame's picture, rounded to `depth` bits: float32 RGB [1, h, w, 3] in [0, 1].
+
+    Args:
+      frame: of a video.
+      fmt: its format.
+      depth: None is the video's own.
+    """
+    planes = tuple(plane[None] for plane in frame.planes)
+    return _planes_to_rgb(planes, fmt, depth or fmt.bit_depth)
 
 
 class _Clock:

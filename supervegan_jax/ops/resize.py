@@ -121,15 +121,23 @@ def bilinear_downsampling_weights(scale: int) -> list[float]:
     return [tap / sum(taps) for tap in taps]
 
 
-def _downsample_axis(x: jax.Array, axis: int, scale: int) -> jax.Array:
+def _downsample_axis(
+    x: jax.Array, axis: int, scale: int, weights: list[float], mode: str
+) -> jax.Array:
+    """Weighs the samples around the centre of every `scale`; `mode` is jnp.pad's at the border."""
     size = x.shape[axis]
     if size % scale:
         raise ValueError(f"size {size} along axis {axis} is not a multiple of scale {scale}")
-    before = scale // 2
-    padded = pad_edge(x, axis, before, scale - before)
-    return weighted_slices(
-        padded, axis, bilinear_downsampling_weights(scale), 0, size // scale, scale
-    )
+    before = (len(weights) - scale) // 2
+    widths = [(0, 0)] * x.ndim
+    widths[axis] = (before, len(weights) - scale - before)
+    padded = jnp.pad(x, widths, mode=mode)
+    return weighted_slices(padded, axis, weights, 0, size // scale, scale)
+
+
+def _downsample(x: jax.Array, scale: int, weights: list[float], mode: str) -> jax.Array:
+    rows = _downsample_axis(x, 1, scale, weights, mode)
+    return _downsample_axis(rows, 2, scale, weights, mode)
 
 
 def downsample_bilinear(x: jax.Array, scale: int) -> jax.Array:
@@ -147,4 +155,45 @@ def downsample_bilinear(x: jax.Array, scale: int) -> jax.Array:
     """
     if scale % 2:
         raise ValueError(f"scale is {scale}; bilinear downsampling takes an even factor")
-    return _downsample_axis(_downsample_axis(x, 1, scale), 2, scale)
+    return _downsample(x, scale, bilinear_downsampling_weights(scale), "edge")
+
+
+def downsample_bicubic(x: jax.Array, scale: int) -> jax.Array:
+    """Anti-aliased bicubic downsampling, MATLAB's imresize: "BI" of video super resolution.
+
+    The kernel of Keys (a = -0.5) is widened by the scale; the image is mirrored at its border.
+
+    Args:
+      x: [b, h, w, c] with h and w multiples of `scale`.
+      scale: whole even factor.
+
+    Returns:
+      [b, h / scale, w / scale, c].
+
+    Raises:
+      ValueError: h or w is not a multiple of `scale`.
+    """
+    taps = [keys_kernel((k + 0.5) / scale - 2) for k in range(4 * scale)]
+    return _downsample(x, scale, [tap / sum(taps) for tap in taps], "symmetric")
+
+
+def downsample_gaussian(x: jax.Array, scale: int, sigma: float = 1.6) -> jax.Array:
+    """Gaussian blur, then one pixel of every `scale`: "BD" of video super resolution.
+
+    The kernel has 2 ceil(3 sigma) + 2 taps about the centre of each cell of scale x scale pixels
+    and the border is replicated, as in BasicVSR's script; DUF's has 13 taps.
+
+    Args:
+      x: [b, h, w, c] with h and w multiples of `scale`.
+      scale: whole even factor.
+      sigma: of the kernel in pixels.
+
+    Returns:
+      [b, h / scale, w / scale, c].
+
+    Raises:
+      ValueError: h or w is not a multiple of `scale`.
+    """
+    count = 2 * math.ceil(3 * sigma) + 2
+    taps = [math.exp(-(((k - (count - 1) / 2) / sigma) ** 2) / 2) for k in range(count)]
+    return _downsample(x, scale, [tap / sum(taps) for tap in taps], "edge")

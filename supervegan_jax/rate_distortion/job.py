@@ -85,7 +85,8 @@ def _measure(settings: Settings, ways: list[Way], workdir: Path) -> Measured:
         references = make_references(workspace, settings.clips, settings.max_frames)
         encodes = measure.plan_encodes(workspace, references, ways, settings)
         encodes = measure.make_encodes(workspace, encodes, settings.jobs)
-        tasks = measure.plan_scores(workspace, encodes, ways, settings.frame_step)
+        scoring = measure.Scoring(settings.metrics, settings.frame_step)
+        tasks = measure.plan_scores(workspace, encodes, ways, scoring)
         return Measured(measure.score_all(workspace, tasks, settings), references, ways)
 
 

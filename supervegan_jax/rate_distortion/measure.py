@@ -7,7 +7,7 @@ import itertools
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import jax
 import jax.numpy as jnp
@@ -33,26 +33,69 @@ from supervegan_jax.video_input.source import open_source
 _KEPT_BYTES = 1 << 30
 
 
-@dataclasses.dataclass(frozen=True)
-class Encoded:
-    """A clip encoded at one bitrate; the rates are in kbit/s."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Degraded:
+    """A clip made worse.
+
+    Attributes:
+      reference: the clip.
+      codec: how it was made worse, as tables call it.
+      scale: how much smaller it is.
+      key: of its content.
+      path: the video; its first frames are the clip's, those beyond are not read.
+      measured_kbps: of its packets.
+      matrix: of YCbCr, for a file that does not tell; None believes the file.
+    """
 
     reference: Reference
     codec: str
     scale: int
-    target_kbps: int
     key: str
     path: Path
     measured_kbps: float = 0.0
+    matrix: str | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Encoded(Degraded):
+    """A clip encoded at one bitrate; the rates are in kbit/s."""
+
+    target_kbps: int
+
+
+Input = TypeVar("Input", bound=Degraded)
 
 
 @dataclasses.dataclass(frozen=True)
-class Task:
+class Task(Generic[Input]):
     """The frames of one curve at one bitrate, to be scored."""
 
-    encoded: Encoded
+    encoded: Input
     way: Way
     key: str
+
+
+@dataclasses.dataclass(frozen=True)
+class Scoring:
+    """Which numbers are taken of which frames.
+
+    Attributes:
+      metrics: keys of `METRICS`.
+      frame_step: every so manieth frame is scored, from the first on; VMAF always sees all.
+      crop_border: pixels left out at each side, but for VMAF.
+      skip_ends: frames left out at either end, but for VMAF.
+    """
+
+    metrics: tuple[str, ...]
+    frame_step: int = 1
+    crop_border: int = 0
+    skip_ends: int = 0
+
+    @property
+    def identity(self) -> dict[str, int]:
+        """What decides the numbers beside metric and picture."""
+        borders = {"crop_border": self.crop_border, "skip_ends": self.skip_ends}
+        return {"frame_step": self.frame_step} | {k: v for k, v in borders.items() if v}
 
 
 def plan_encodes(
@@ -77,7 +120,9 @@ def plan_encode(
     arguments = codec_arguments(codec, kbps, float(reference.fps))
     key = workspace.key(reference=reference.key, arguments=arguments, scale=scale, codec=codec)
     path = workspace.video("encodes", key)
-    return Encoded(reference, codec, scale, kbps, key, path)
+    return Encoded(
+        reference=reference, codec=codec, scale=scale, key=key, path=path, target_kbps=kbps
+    )
 
 
 def make_encodes(
@@ -109,14 +154,14 @@ def _encode(encoded: Encoded) -> dict[str, Any]:
 
 
 def plan_scores(
-    workspace: Workspace, encodes: Sequence[Encoded], ways: Sequence[Way], frame_step: int
-) -> list[Task]:
+    workspace: Workspace, encodes: Sequence[Input], ways: Sequence[Way], scoring: Scoring
+) -> list[Task[Input]]:
     """Every curve's work at every bitrate."""
     return [
         Task(
             encoded,
             way,
-            workspace.key(encode=encoded.key, frame_step=frame_step, **way.identity),
+            workspace.key(encode=encoded.key, **scoring.identity, **way.identity),
         )
         for way in ways
         for encoded in encodes
@@ -124,15 +169,31 @@ def plan_scores(
     ]
 
 
-def score_all(workspace: Workspace, tasks: Sequence[Task], settings: Settings) -> list[Point]:
+def score_all(
+    workspace: Workspace, tasks: Sequence[Task[Encoded]], settings: Settings
+) -> list[Point]:
+    """The points of a run; see `score_tasks`."""
+    scoring = Scoring(settings.metrics, settings.frame_step)
+    found = score_tasks(workspace, tasks, scoring)
+    return [
+        _point(task, scores, settings.metrics) for task, scores in zip(tasks, found, strict=True)
+    ]
+
+
+def score_tasks(
+    workspace: Workspace, tasks: Sequence[Task[Input]], scoring: Scoring
+) -> list[dict[str, Any]]:
     """Scores what is missing, metric by metric; the bar counts frames.
+
+    Returns:
+      For each task, by metric {"mean": value or None, "frames": how many count}.
 
     Raises:
       ValueError: a clip's frames do not suit a metric, or a network's values are not finite.
     """
     known = {task.key: (workspace.read("scores", task.key) or {}) for task in tasks}
     missing = {
-        task.key: [m for m in settings.metrics if m not in known[task.key].get("scores", {})]
+        task.key: [m for m in scoring.metrics if m not in known[task.key].get("scores", {})]
         for task in tasks
     }
     total = sum(task.encoded.reference.frame_count for task in tasks if missing[task.key])
@@ -144,22 +205,30 @@ def score_all(workspace: Workspace, tasks: Sequence[Task], settings: Settings) -
             if not metrics:
                 continue
             bar.set_postfix_str(f"{task.encoded.reference.name} {task.way.curve}", refresh=False)
-            scorer = scorers.setdefault(metrics, Scorer(metrics))
-            found = _score(task, scorer, metrics, settings.frame_step, bar)
+            if metrics not in scorers:
+                scorers[metrics] = Scorer(metrics, crop_border=scoring.crop_border)
+            wanted = dataclasses.replace(scoring, metrics=metrics)
+            found = _score(task, scorers[metrics], wanted, bar)
             kept = known[task.key].get("scores", {}) | found
-            about = {
-                "clip": task.encoded.reference.name,
-                "codec": task.encoded.codec,
-                "curve": task.way.curve,
-                "target_kbps": task.encoded.target_kbps,
-                "frame_step": settings.frame_step,
-            }
-            known[task.key] = about | {"scores": kept}
+            known[task.key] = _about(task, scoring) | {"scores": kept}
             workspace.write("scores", task.key, known[task.key])
-    return [_point(task, known[task.key]["scores"], settings.metrics) for task in tasks]
+    return [known[task.key]["scores"] for task in tasks]
 
 
-def _point(task: Task, scores: dict[str, Any], metrics: Sequence[str]) -> Point:
+def _about(task: Task[Input], scoring: Scoring) -> dict[str, Any]:
+    """What a file of scores says of where they come from."""
+    encoded = task.encoded
+    about: dict[str, Any] = {
+        "clip": encoded.reference.name,
+        "codec": encoded.codec,
+        "curve": task.way.curve,
+    }
+    if isinstance(encoded, Encoded):
+        about["target_kbps"] = encoded.target_kbps
+    return about | scoring.identity
+
+
+def _point(task: Task[Encoded], scores: dict[str, Any], metrics: Sequence[str]) -> Point:
     encoded = task.encoded
     return Point(
         clip=encoded.reference.name,
@@ -173,28 +242,31 @@ def _point(task: Task, scores: dict[str, Any], metrics: Sequence[str]) -> Point:
     )
 
 
-def _score(
-    task: Task, scorer: Scorer, metrics: Sequence[str], frame_step: int, bar: Any
-) -> dict[str, Any]:
+def _score(task: Task[Input], scorer: Scorer, scoring: Scoring, bar: Any) -> dict[str, Any]:
     """Each metric's mean over the scored frames, and how many of them count."""
     source = open_source(task.encoded.path)
+    if task.encoded.matrix is not None:
+        source.format = dataclasses.replace(source.format, matrix=task.encoded.matrix)
     reference = task.encoded.reference
     fmt = source.format.scaled(task.way.scale)
     if (fmt.width, fmt.height) != (reference.width, reference.height):
         raise ValueError(f"{task.encoded.path} has another size than planned; remove it")
     scorer.start()
-    scores = Scores(tuple(metrics))
-    wanted = _reference_pictures(reference, frame_step)
-    with _vmaf_video(task, fmt, "vmaf" in metrics) as video:
-        every = 1 if "vmaf" in metrics else frame_step
-        made = _written(task.way.frames(source, every), video, every, bar)
-        frames = (frame for frame in made if frame.index % frame_step == 0)
+    scores = Scores(scoring.metrics)
+    step, count = scoring.frame_step, reference.frame_count
+    chosen = range(scoring.skip_ends, count - scoring.skip_ends)
+    wanted = _reference_pictures(reference, step)
+    depth = _depth(reference)
+    with _vmaf_video(task, fmt, "vmaf" in scoring.metrics) as video:
+        every = 1 if "vmaf" in scoring.metrics else step
+        made = _written(task.way.frames(source, every, count), video, every, bar)
+        frames = (frame for frame in made if frame.index % step == 0)
         for frame, picture in zip(frames, wanted, strict=True):
-            if scorer.metrics:
-                scores.rows.append(scorer.score(picture, frame_to_rgb(frame, fmt)))
+            if scorer.metrics and frame.index in chosen:
+                scores.rows.append(scorer.score(picture, frame_to_rgb(frame, fmt, depth)))
         vmaf = video.score(reference.path)
     found: dict[str, Any] = {}
-    for metric in metrics:
+    for metric in scoring.metrics:
         if METRICS[metric].needs == "videos":
             found[metric] = {"mean": vmaf, "frames": reference.frame_count}
             continue
@@ -217,20 +289,26 @@ def _written(
 def _reference_pictures(reference: Reference, step: int) -> Iterator[jax.Array]:
     """Every `step`th frame of a clip as RGB; one that fits is decoded once for all its curves."""
     size = 3 * reference.width * reference.height * -(-reference.frame_count // step)
+    depth = _depth(reference)
     if size <= _KEPT_BYTES:
-        return iter(_kept_pictures(reference.path, step))
-    return _decode_pictures(reference.path, step)
+        return iter(_kept_pictures(reference.path, step, depth))
+    return _decode_pictures(reference.path, step, depth)
+
+
+def _depth(reference: Reference) -> int | None:
+    """The bits that pictures are rounded to; RGB of 8 bits is decoded to more, and back exactly."""
+    return 8 if reference.rgb else None
 
 
 @functools.lru_cache(maxsize=1)
-def _kept_pictures(path: Path, step: int) -> list[jax.Array]:
-    return list(_decode_pictures(path, step))
+def _kept_pictures(path: Path, step: int, depth: int | None) -> list[jax.Array]:
+    return list(_decode_pictures(path, step, depth))
 
 
-def _decode_pictures(path: Path, step: int) -> Iterator[jax.Array]:
+def _decode_pictures(path: Path, step: int, depth: int | None) -> Iterator[jax.Array]:
     truth = open_source(path)
     for frame in itertools.islice(truth.frames(), 0, None, step):
-        yield frame_to_rgb(frame, truth.format)
+        yield frame_to_rgb(frame, truth.format, depth)
 
 
 class _Nothing:
@@ -244,11 +322,13 @@ class _Nothing:
 
 
 class _VmafVideo:
-    """The frames of a curve as a lossless BT.709 file, which is what libvmaf reads."""
+    """The frames of a curve as a lossless file of the clip's matrix, which libvmaf reads."""
 
-    def __init__(self, writer: LosslessWriter, stack: contextlib.ExitStack, fmt: FrameFormat):
+    def __init__(
+        self, writer: LosslessWriter, stack: contextlib.ExitStack, fmt: FrameFormat, matrix: str
+    ):
         self._writer, self._stack, self._fmt = writer, stack, fmt
-        self._target = FrameFormat(fmt.width, fmt.height)
+        self._target = FrameFormat(fmt.width, fmt.height, matrix=matrix)
 
     def write(self, frame: VideoFrame) -> None:
         planes = frame.planes
@@ -273,13 +353,16 @@ def _convert(planes: Any, fmt: FrameFormat, target: FrameFormat) -> Any:
 
 
 @contextlib.contextmanager
-def _vmaf_video(task: Task, fmt: FrameFormat, wanted: bool) -> Iterator[Any]:
+def _vmaf_video(task: Task[Input], fmt: FrameFormat, wanted: bool) -> Iterator[Any]:
     if not wanted:
         yield _Nothing()
         return
     reference = task.encoded.reference
     with tempfile.TemporaryDirectory() as folder, contextlib.ExitStack() as stack:
         path = Path(folder, "frames.mkv")
-        writer = LosslessWriter(path, width=fmt.width, height=fmt.height, fps=reference.fps)
+        matrix = open_source(reference.path).format.matrix
+        writer = LosslessWriter(
+            path, width=fmt.width, height=fmt.height, fps=reference.fps, matrix=matrix
+        )
         stack.enter_context(writer)
-        yield _VmafVideo(writer, stack, fmt)
+        yield _VmafVideo(writer, stack, fmt, matrix)

@@ -1,17 +1,20 @@
 """The clips that everything is compared with: BT.709 video of even sizes, cut to length."""
 
 import dataclasses
+import functools
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from tqdm import tqdm
 
 from data_prep import geometry
+from supervegan_jax.evaluation.pictures import read_picture
 from supervegan_jax.rate_distortion.workspace import Workspace
-from supervegan_jax.video import colour, probe, reader
+from supervegan_jax.video import colour, ffmpeg, probe, reader
 from supervegan_jax.video.writer import LosslessWriter
 
 SIZE = (1280, 720)
@@ -24,10 +27,12 @@ class Reference:
 
     Attributes:
       name: how tables and plots call it.
-      path: lossless H.264, BT.709, limited range, width and height multiples of 8.
+      path: lossless H.264, limited range; BT.709 and width and height multiples of 8 unless kept as
+        its source stores it.
       key: of its content.
       source, source_sha256: the file it was made from.
       width, height, fps, frame_count: its own.
+      rgb: whether it was made of pictures and holds their RGB; then `path` is lossless RGB.
     """
 
     name: str
@@ -39,52 +44,148 @@ class Reference:
     height: int
     fps: Fraction
     frame_count: int
+    rgb: bool = False
 
     def bits_per_pixel(self, kbps: float) -> float:
         """A bitrate per pixel of the full size, whatever size is encoded."""
         return kbps * 1000 / (float(self.fps) * self.width * self.height)
 
 
-def make_reference(workspace: Workspace, source: Path, max_frames: int | None) -> Reference:
-    """Makes the clip of a video, unless it is there.
+@dataclasses.dataclass(frozen=True)
+class Cut:
+    """What of a video becomes a clip, and how.
 
-    Videos larger than 1280x720 (portrait: 720x1280) are scaled down bicubically to cover it and
-    cropped about the centre; smaller ones are cropped to multiples of 8. A variable frame rate
-    becomes its mean.
+    Attributes:
+      first_frame: where it begins.
+      frame_count: its length; None takes all that follow.
+      as_stored: keeps size and YCbCr matrix; otherwise it covers 1280x720 in BT.709.
+      multiple: of width and height that is demanded of what is kept as stored.
+      headerless: width, height and frame rate of a file of bare yuv420p samples.
+    """
+
+    first_frame: int = 0
+    frame_count: int | None = None
+    as_stored: bool = False
+    multiple: int = 2
+    headerless: tuple[int, int, Fraction] | None = None
+
+
+def make_reference(workspace: Workspace, source: Path, max_frames: int | None) -> Reference:
+    """Makes the clip of a video's first frames (None: of all), unless it is there; `make_cut`."""
+    return make_cut(workspace, source, Cut(frame_count=max_frames))
+
+
+def make_cut(workspace: Workspace, source: Path, cut: Cut) -> Reference:
+    """Makes the clip of a part of a video, unless it is there.
+
+    Unless kept as stored, videos larger than 1280x720 (portrait: 720x1280) are scaled down
+    bicubically to cover it and cropped about the centre; smaller ones are cropped to multiples of
+    8. A variable frame rate becomes its mean.
 
     Args:
       workspace: keeps it.
       source: any video.
-      max_frames: of its beginning; None takes all.
+      cut: what of it.
 
     Raises:
       VideoError: no video, damaged or of high dynamic range.
-      ValueError: interlaced, smaller than 8x8 or shorter than 5 frames.
+      ValueError: interlaced, of a size that does not suit, or shorter than 5 frames.
     """
-    info = probe.probe(source)
+    options = () if cut.headerless is None else ffmpeg.headerless_input(*cut.headerless)
+    info = probe.probe(source, input_options=options)
     if info.interlaced:
         raise ValueError(f"{source}: its frames are interlaced; deinterlace it first")
-    with open(source, "rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
-    plan = geometry.plan(info.width, info.height, SIZE, "cover")
-    (width, height), (left, top) = plan.size, plan.corner
-    filters = colour.to_yuv420p(info, plan.scaled, "bicubic") + f",crop={width}:{height}"
-    filters += f":{left}:{top}"
-    if max_frames is not None:
-        filters = f"trim=end_frame={max_frames},{filters}"
-    key = workspace.key(sha256=sha256, filters=filters)
+    stat = source.stat()
+    sha256 = _digest(source, stat.st_size, stat.st_mtime_ns)
+    filters, size = _filters(info, cut)
+    fields = {"headerless": list(options)} if options else {}
+    key = workspace.key(sha256=sha256, filters=filters, **fields)
     known = workspace.read("references", key)
     if known is None:
-        fps = _constant_rate(source, info.fps)
-        known = _write(workspace, source, key, filters, plan.size, fps)
+        fps = cut.headerless[2] if cut.headerless else _constant_rate(source, info.fps)
+        path = workspace.video("references", key)
+        matrix = colour.matrix_tag(info) if cut.as_stored else "bt709"
+        width, height = size
+        frames = reader.read_raw(source, filters, "yuv420p", width * height * 3 // 2, options)
+        writer = LosslessWriter(path, width=width, height=height, fps=fps, matrix=matrix)
+        known = _write(writer, frames, source, width, height, fps)
+        known |= {"filters": filters, "source": str(source), "source_sha256": sha256}
+        workspace.write("references", key, known)
+    return _reference(workspace, source.stem, source, key, known)
+
+
+@functools.lru_cache(maxsize=64)
+def _digest(path: Path, size: int, changed_ns: int) -> str:
+    """SHA-256 of a file as it was then; a film of many scenes is read once."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _filters(info: probe.VideoInfo, cut: Cut) -> tuple[str, tuple[int, int]]:
+    """ffmpeg's filters, and the size of what they give."""
+    size = (info.width, info.height)
+    if cut.as_stored:
+        if any(side % cut.multiple for side in size):
+            raise ValueError(
+                f"{info.path} is {size[0]}x{size[1]}; multiples of {cut.multiple} are needed here"
+            )
+        filters = colour.to_yuv420p(info, size, "bicubic", colour.matrix_tag(info))
+    else:
+        plan = geometry.plan(info.width, info.height, SIZE, "cover")
+        size = plan.size
+        filters = colour.to_yuv420p(info, plan.scaled, "bicubic")
+        filters += f",crop={size[0]}:{size[1]}:{plan.corner[0]}:{plan.corner[1]}"
+    bounds = [f"start_frame={cut.first_frame}"] if cut.first_frame else []
+    if cut.frame_count is not None:
+        bounds.append(f"end_frame={cut.first_frame + cut.frame_count}")
+    return (f"trim={':'.join(bounds)}," if bounds else "") + filters, size
+
+
+def make_picture_reference(
+    workspace: Workspace, name: str, pictures: Sequence[Path], fps: Fraction
+) -> Reference:
+    """Makes the clip of pictures, in RGB as they are, unless it is there.
+
+    Args:
+      workspace: keeps it.
+      name: of the clip.
+      pictures: its frames in order, 8-bit RGB.
+      fps: the frame rate it gets.
+
+    Raises:
+      ValueError: a picture is damaged or of another size than the first, or there are fewer than 5.
+    """
+    digests = [_digest(file, file.stat().st_size, file.stat().st_mtime_ns) for file in pictures]
+    sha256 = hashlib.sha256("".join(digests).encode()).hexdigest()
+    key = workspace.key(pictures=sha256, fps=str(fps))
+    known = workspace.read("references", key)
+    source = pictures[0].parent
+    if known is None:
+        path = workspace.video("references", key)
+        height, width = read_picture(pictures[0]).shape[:2]
+        writer = LosslessWriter(path, width=width, height=height, fps=fps, pixel_format="rgb24")
+        frames = picture_frames(pictures, (width, height))
+        known = _write(writer, frames, source, width, height, fps)
         known |= {"source": str(source), "source_sha256": sha256}
         workspace.write("references", key, known)
-    return _reference(workspace, source, key, known)
+    return dataclasses.replace(_reference(workspace, name, source, key, known), rgb=True)
 
 
-def _reference(workspace: Workspace, source: Path, key: str, known: dict[str, Any]) -> Reference:
+def picture_frames(pictures: Sequence[Path], size: tuple[int, int]) -> Iterator[np.ndarray]:
+    """Pictures as frames, uint8 [h, w, 3]; raises `ValueError` if one is not `size` wide, high."""
+    for path in pictures:
+        picture = read_picture(path)
+        if picture.shape[1::-1] != size:
+            found = f"{picture.shape[1]}x{picture.shape[0]}"
+            raise ValueError(f"{path} is {found}; {size[0]}x{size[1]} is needed")
+        yield np.round(picture * 255).astype(np.uint8)
+
+
+def _reference(
+    workspace: Workspace, name: str, source: Path, key: str, known: dict[str, Any]
+) -> Reference:
     return Reference(
-        name=source.stem,
+        name=name,
         path=workspace.video("references", key),
         key=key,
         source=str(source),
@@ -105,17 +206,14 @@ def _constant_rate(source: Path, declared: Fraction) -> Fraction:
 
 
 def _write(
-    workspace: Workspace,
+    writer: LosslessWriter,
+    frames: Iterable[np.ndarray | bytes],
     source: Path,
-    key: str,
-    filters: str,
-    size: tuple[int, int],
+    width: int,
+    height: int,
     fps: Fraction,
 ) -> dict[str, Any]:
-    width, height = size
-    path = workspace.video("references", key)
-    frames = reader.read_raw(source, filters, "yuv420p", width * height * 3 // 2)
-    with LosslessWriter(path, width=width, height=height, fps=fps) as writer:
+    with writer:
         for frame in frames:
             writer.write(frame)
         if writer.frame_count < FEWEST_FRAMES:
@@ -127,7 +225,6 @@ def _write(
         "height": height,
         "fps": f"{fps.numerator}/{fps.denominator}",
         "frame_count": writer.frame_count,
-        "filters": filters,
     }
 
 

@@ -45,17 +45,21 @@ class Way:
         default_factory=dict, repr=False
     )
 
-    def frames(self, source: Source, every: int = 1) -> Iterator[VideoFrame]:
+    def frames(
+        self, source: Source, every: int = 1, count: int | None = None
+    ) -> Iterator[VideoFrame]:
         """Full-size frames of the source's format, 8 bits where it has 8.
 
         Args:
           source: the decoded clip.
           every: 1 for all of them; N for every Nth from the first on, the others are not made.
+          count: frames of the source that are read; None reads all.
         """
+        decoded = itertools.islice(source.frames(), count)
         if self.model is not None:
-            yield from self._enhanced(source, source.frames(), self.model, 0, every)
+            yield from self._enhanced(source, decoded, self.model, 0, every)
             return
-        for frame in source.frames():
+        for frame in decoded:
             if frame.index % every == 0:
                 yield frame if self.scale == 1 else _enlarge(frame, source.format, self.scale)
 

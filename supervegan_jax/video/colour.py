@@ -39,6 +39,12 @@ def matrix(info: VideoInfo) -> str:
     return MATRICES[info.matrix]
 
 
+def matrix_tag(info: VideoInfo) -> str:
+    """The tag, a key of `MATRICES`, that says what `matrix` found."""
+    found = matrix(info)
+    return found if info.matrix == "unknown" else info.matrix
+
+
 def value_range(info: VideoInfo) -> str:
     """ "pc" (0-255) or "tv" (16-235); untagged is "tv" save for the yuvj formats."""
     if info.range in ("tv", "pc"):

@@ -1,4 +1,4 @@
-"""Whole clips encoded at a target bitrate with one of five codecs, in one pass.
+"""Whole clips encoded at a target bitrate with one of five codecs in one pass, or as prescribed.
 
 H.264's arguments stand for the paper's GStreamer encoder with only its bitrate set. The other
 codecs get the nearest they have: the same rate, buffer and key frame distance, in the mode that
@@ -10,8 +10,10 @@ on every run when they use several threads, so each encode has one; run several 
 import dataclasses
 import math
 import os
+import tempfile
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from supervegan_jax.video import colour, ffmpeg, probe
 from supervegan_jax.video.ffmpeg import VideoError
@@ -44,19 +46,19 @@ class Encode:
 
     Attributes:
       path: the Matroska file.
-      codec: a key of `CODECS`.
+      codec: a key of `CODECS`, or an encoding's name.
       width, height: in pixels.
-      target_kbps: what was asked for.
+      target_kbps: what was asked for; None if that was a quality.
       measured_kbps: bytes of all video packets over the playing time, in kbit/s.
       frame_count: frames, the same as the source's.
-      command: the ffmpeg arguments, with file names in place of paths.
+      command: the ffmpeg arguments, with file names in place of paths; "&&" between passes.
     """
 
     path: Path
     codec: str
     width: int
     height: int
-    target_kbps: int
+    target_kbps: int | None
     measured_kbps: float
     frame_count: int
     command: list[str]
@@ -105,23 +107,92 @@ def encode_at_bitrate(
       VideoError: ffmpeg failed, or the encode has another number of frames than the source.
     """
     info = probe.probe(source, count_frames=True)
-    size = size or (info.width, info.height)
-    if size[0] > info.width or size[1] > info.height or size[0] % 2 or size[1] % 2 or min(size) < 2:
-        raise ValueError(
-            f"{source}: cannot encode {info.width}x{info.height} at {size[0]}x{size[1]}; "
-            "width and height must be even and no larger than the source's"
-        )
+    size = _checked_size(info, size)
     arguments = codec_arguments(codec, bitrate_kbps, float(info.fps))
-    destination = Path(destination)
-    temporary = temporary_name(destination)
-    command = ["-y", "-i", ffmpeg.url(source), "-map", "0:V:0"]
     # VP8's bitstream knows BT.601 alone, and every decoder believes it over the container.
     matrix = "bt470bg" if codec == "vp8" else "bt709"
     filters = colour.to_yuv420p(info, size, "bilinear", matrix)
-    command += ["-vf", filters, "-fps_mode", "passthrough"]
-    command += [*arguments, "-fflags", "+bitexact", "-f", "matroska", ffmpeg.url(temporary)]
+    made = _run_passes(info, Path(destination), codec, filters, [arguments])
+    return Encode(codec=codec, width=size[0], height=size[1], target_kbps=bitrate_kbps, **made)
+
+
+@dataclasses.dataclass(frozen=True)
+class Encoding:
+    """An encode as a benchmark prescribes it.
+
+    Attributes:
+      name: how tables call it.
+      encoder: ffmpeg's name of the encoder.
+      passes: the encoder's arguments, once for each pass; it may leave files between them.
+      kernel: swscale's name of the filter that makes the picture smaller.
+      target_kbps: the bitrate that the arguments ask for; None where they ask for a quality.
+    """
+
+    name: str
+    encoder: str
+    passes: tuple[tuple[str, ...], ...]
+    kernel: str = "bilinear"
+    target_kbps: int | None = None
+
+
+def encode(
+    source: str | os.PathLike[str],
+    destination: str | os.PathLike[str],
+    encoding: Encoding,
+    size: tuple[int, int] | None = None,
+) -> Encode:
+    """Encodes a whole video as prescribed into a Matroska file; its YCbCr matrix is kept.
+
+    Args:
+      source: a video of constant frame rate.
+      destination: the file to make; it appears only when complete and checked.
+      encoding: what is prescribed.
+      size: width and height to downsample to; None keeps the source's size.
+
+    Raises:
+      ValueError: a size that is odd or larger than the source.
+      VideoError: ffmpeg lacks the encoder or failed, or frames were lost.
+    """
+    ffmpeg.require_encoder(encoding.encoder)
+    info = probe.probe(source, count_frames=True)
+    size = _checked_size(info, size)
+    filters = colour.to_yuv420p(info, size, encoding.kernel, colour.matrix_tag(info))
+    passes = [["-c:v", encoding.encoder, *arguments] for arguments in encoding.passes]
+    made = _run_passes(info, Path(destination), encoding.name, filters, passes)
+    target = encoding.target_kbps
+    return Encode(codec=encoding.name, width=size[0], height=size[1], target_kbps=target, **made)
+
+
+def _checked_size(info: probe.VideoInfo, size: tuple[int, int] | None) -> tuple[int, int]:
+    size = size or (info.width, info.height)
+    if size[0] > info.width or size[1] > info.height or size[0] % 2 or size[1] % 2 or min(size) < 2:
+        raise ValueError(
+            f"{info.path}: cannot encode {info.width}x{info.height} at {size[0]}x{size[1]}; "
+            "width and height must be even and no larger than the source's"
+        )
+    return size
+
+
+def _run_passes(
+    info: probe.VideoInfo,
+    destination: Path,
+    codec: str,
+    filters: str,
+    passes: Sequence[Sequence[str]],
+) -> dict[str, Any]:
+    """Runs the passes over a video; returns the fields of `Encode` that only the file tells."""
+    temporary = temporary_name(destination)
+    # Absolute, since the passes run in a folder of their own.
+    source, written = info.path.absolute(), temporary.absolute()
+    commands = []
     try:
-        ffmpeg.run(command, source)
+        with tempfile.TemporaryDirectory() as folder:
+            for arguments in passes:
+                command = ["-y", "-i", ffmpeg.url(source), "-map", "0:V:0"]
+                command += ["-vf", filters, "-fps_mode", "passthrough", *arguments]
+                command += ["-fflags", "+bitexact", "-f", "matroska", ffmpeg.url(written)]
+                ffmpeg.run(command, info.path, folder=folder)
+                commands.append(command)
         packets = probe.list_packets(temporary)
         if packets.count != info.frame_count:
             raise VideoError(
@@ -130,14 +201,13 @@ def encode_at_bitrate(
         os.replace(temporary, destination)
     finally:
         temporary.unlink(missing_ok=True)
-    names = {os.fspath(source): Path(source).name, str(temporary): destination.name}
-    return Encode(
-        path=destination,
-        codec=codec,
-        width=size[0],
-        height=size[1],
-        target_kbps=bitrate_kbps,
-        measured_kbps=round(float(packets.size * 8 * info.fps / packets.count / 1000), 3),
-        frame_count=packets.count,
-        command=ffmpeg.recorded(["ffmpeg", *command], names),
-    )
+    names = {str(source): info.path.name, str(written): destination.name}
+    recorded: list[str] = []
+    for command in commands:
+        recorded += ["&&"] * bool(recorded) + ffmpeg.recorded(["ffmpeg", *command], names)
+    return {
+        "path": destination,
+        "measured_kbps": round(float(packets.size * 8 * info.fps / packets.count / 1000), 3),
+        "frame_count": packets.count,
+        "command": recorded,
+    }

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 from collections.abc import Sequence
+from fractions import Fraction
 from pathlib import Path
 
 import imageio_ffmpeg
@@ -49,7 +50,36 @@ def first_complaint(stderr: bytes | str, replacing: Sequence[tuple[str, str]] = 
     return next((line for line in lines if line), "ffmpeg gave no reason")
 
 
-def run(arguments: Sequence[str], about: str | os.PathLike[str], verbosity: str = "error") -> str:
+def headerless_input(width: int, height: int, fps: Fraction) -> tuple[str, ...]:
+    """The words before -i that say what a file of bare yuv420p samples holds."""
+    rate = f"{fps.numerator}/{fps.denominator}"
+    layout = ("-f", "rawvideo", "-pixel_format", "yuv420p", "-video_size", f"{width}x{height}")
+    return (*layout, "-framerate", rate)
+
+
+@functools.cache
+def encoders() -> frozenset[str]:
+    """The names of the encoders that the binary has."""
+    command = [executable(), "-hide_banner", "-encoders"]
+    listed = subprocess.run(command, capture_output=True, check=True).stdout.decode()
+    return frozenset(re.findall(r"^ [VAS][A-Z.]{5} (\S+)", listed, re.MULTILINE))
+
+
+def require_encoder(name: str) -> None:
+    """Raises `VideoError` unless the binary has an encoder of this name."""
+    if name not in encoders():
+        raise VideoError(
+            f"{executable()} has no encoder {name}; install imageio-ffmpeg's binary, or name an "
+            "ffmpeg that has it with IMAGEIO_FFMPEG_EXE"
+        )
+
+
+def run(
+    arguments: Sequence[str],
+    about: str | os.PathLike[str],
+    verbosity: str = "error",
+    folder: str | None = None,
+) -> str:
     """Runs ffmpeg to its end and returns what it wrote to stdout.
 
     Args:
@@ -57,12 +87,15 @@ def run(arguments: Sequence[str], about: str | os.PathLike[str], verbosity: str 
       about: the file named in the error.
       verbosity: ffmpeg's -v level. At "error" anything it says is a failure, since it goes on
         after damaged input and still exits with 0.
+      folder: where it runs, for encoders that leave files there; None is this process's.
 
     Raises:
       VideoError: with the first line of what ffmpeg said.
     """
     command = [executable(), "-nostdin", "-hide_banner", "-v", verbosity, *arguments]
-    done = subprocess.run(command, capture_output=True, check=False)
+    # SVT-AV1 tells what it does past ffmpeg's own level; 1 is errors alone.
+    quiet = {**os.environ, "SVT_LOG": "1"}
+    done = subprocess.run(command, capture_output=True, check=False, cwd=folder, env=quiet)
     if done.returncode or done.stderr.strip():
         raise VideoError(f"{os.fspath(about)}: {first_complaint(done.stderr)}")
     return done.stdout.decode(errors="replace")

@@ -4,6 +4,7 @@ import dataclasses
 import os
 import re
 import subprocess
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -67,19 +68,25 @@ class Packets:
         return sum(self.sizes)
 
 
-def probe(path: str | os.PathLike[str], *, count_frames: bool = False) -> VideoInfo:
+def probe(
+    path: str | os.PathLike[str],
+    *,
+    count_frames: bool = False,
+    input_options: Sequence[str] = (),
+) -> VideoInfo:
     """Tells size, rate and colours of the first video stream (cover art is no video).
 
     Args:
       path: any file that ffmpeg reads.
       count_frames: also list all packets, which reads the whole file without decoding.
+      input_options: of ffmpeg, for samples without a header (`ffmpeg.headerless_input`).
 
     Raises:
       VideoError: missing, empty, not a video, or nothing in it can be decoded.
     """
     ffmpeg.require_file(path)
-    command = [ffmpeg.executable(), "-nostdin", "-hide_banner", "-v", "info", "-i"]
-    command += [ffmpeg.url(path), "-map", "0:V:0", "-frames:v", "1", "-vf", "showinfo"]
+    command = [ffmpeg.executable(), "-nostdin", "-hide_banner", "-v", "info", *input_options]
+    command += ["-i", ffmpeg.url(path), "-map", "0:V:0", "-frames:v", "1", "-vf", "showinfo"]
     done = subprocess.run([*command, "-f", "null", "-"], capture_output=True, check=False)
     text = done.stderr.decode(errors="replace")
     demuxer = re.search(r"^Input #0, (\S+), from ", text, re.MULTILINE)

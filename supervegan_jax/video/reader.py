@@ -9,7 +9,7 @@ what the decoder gives is what comes out (-fps_mode passthrough).
 import os
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import IO, cast
 
 import numpy as np
@@ -70,16 +70,27 @@ def read_clip(
 
 
 def read_raw(
-    path: str | os.PathLike[str], filters: str, pixel_format: str, frame_bytes: int
+    path: str | os.PathLike[str],
+    filters: str,
+    pixel_format: str,
+    frame_bytes: int,
+    input_options: Sequence[str] = (),
 ) -> Iterator[bytes]:
     """Yields raw frames of `frame_bytes` bytes in `pixel_format` after `filters`.
+
+    Args:
+      path: the video.
+      filters: of ffmpeg.
+      pixel_format: ffmpeg's name.
+      frame_bytes: of one frame in it.
+      input_options: of ffmpeg, for samples without a header (`ffmpeg.headerless_input`).
 
     Raises:
       VideoError: ffmpeg failed or complained, or the last frame is incomplete.
     """
     ffmpeg.require_file(path)
-    command = [ffmpeg.executable(), *ffmpeg.QUIET, "-i", ffmpeg.url(path), "-map", "0:V:0"]
-    command += ["-vf", filters, "-fps_mode", "passthrough"]
+    command = [ffmpeg.executable(), *ffmpeg.QUIET, *input_options, "-i", ffmpeg.url(path)]
+    command += ["-map", "0:V:0", "-vf", filters, "-fps_mode", "passthrough"]
     command += ["-f", "rawvideo", "-pix_fmt", pixel_format, "-"]
     count = 0
     # A file takes ffmpeg's complaints, however many: a pipe that nobody reads would block it.

@@ -38,6 +38,7 @@ class LosslessWriter:
         height: int,
         fps: Fraction,
         pixel_format: str = "yuv420p",
+        matrix: str = "bt709",
     ) -> None:
         """Starts ffmpeg.
 
@@ -45,8 +46,9 @@ class LosslessWriter:
           path: the file to make, usually *.mkv.
           width, height: of the frames, in pixels; both even for "yuv420p".
           fps: frames per second written into the file.
-          pixel_format: "yuv420p" takes raw BT.709 limited-range planes (H.264, -qp 0, tagged),
-            "rgb24" takes RGB frames (H.264 in RGB, -qp 0).
+          pixel_format: "yuv420p" takes raw limited-range planes (H.264, -qp 0, tagged), "rgb24"
+            takes RGB frames (H.264 in RGB, -qp 0).
+          matrix: ffmpeg's tag of the planes' YCbCr matrix; not read with "rgb24".
 
         Raises:
           OSError: the folder cannot be written.
@@ -65,7 +67,7 @@ class LosslessWriter:
         command = [ffmpeg.executable(), *ffmpeg.QUIET[1:], "-y"]
         command += ["-f", "rawvideo", "-pix_fmt", pixel_format, "-video_size", f"{width}x{height}"]
         command += ["-framerate", f"{fps.numerator}/{fps.denominator}", "-i", "pipe:0"]
-        command += [*_codec(pixel_format), "-fflags", "+bitexact", "-f", "matroska"]
+        command += [*_codec(pixel_format, matrix), "-fflags", "+bitexact", "-f", "matroska"]
         command.append(ffmpeg.url(self._temporary))
         self.command = ffmpeg.recorded(command, {str(self._temporary): self.path.name})
         self._process = subprocess.Popen(
@@ -129,9 +131,9 @@ class LosslessWriter:
         self._temporary.unlink(missing_ok=True)
 
 
-def _codec(pixel_format: str) -> list[str]:
+def _codec(pixel_format: str, matrix: str) -> list[str]:
     # -qp 0 is H.264's lossless mode; the fixed number of threads makes the bytes repeatable.
     lossless = ["-preset", "veryfast", "-qp", "0", "-threads", "4"]
     if pixel_format == "rgb24":
         return ["-c:v", "libx264rgb", *lossless]
-    return ["-vf", f"{BT709_TAGS}bt709", "-c:v", "libx264", *lossless]
+    return ["-vf", f"{BT709_TAGS}{matrix}", "-c:v", "libx264", *lossless]
