@@ -95,8 +95,7 @@ def make_cut(workspace: Workspace, source: Path, cut: Cut) -> Reference:
     info = probe.probe(source, input_options=options)
     if info.interlaced:
         raise ValueError(f"{source}: its frames are interlaced; deinterlace it first")
-    stat = source.stat()
-    sha256 = _digest(source, stat.st_size, stat.st_mtime_ns)
+    sha256 = digest(source)
     filters, size = _filters(info, cut)
     fields = {"headerless": list(options)} if options else {}
     key = workspace.key(sha256=sha256, filters=filters, **fields)
@@ -114,9 +113,14 @@ def make_cut(workspace: Workspace, source: Path, cut: Cut) -> Reference:
     return _reference(workspace, source.stem, source, key, known)
 
 
-@functools.lru_cache(maxsize=64)
+def digest(path: Path) -> str:
+    """SHA-256 of a file; a film of many scenes is read once."""
+    stat = path.stat()
+    return _digest(path, stat.st_size, stat.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=1024)
 def _digest(path: Path, size: int, changed_ns: int) -> str:
-    """SHA-256 of a file as it was then; a film of many scenes is read once."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -155,8 +159,8 @@ def make_picture_reference(
     Raises:
       ValueError: a picture is damaged or of another size than the first, or there are fewer than 5.
     """
-    digests = [_digest(file, file.stat().st_size, file.stat().st_mtime_ns) for file in pictures]
-    sha256 = hashlib.sha256("".join(digests).encode()).hexdigest()
+    digests = "".join(map(digest, pictures))
+    sha256 = hashlib.sha256(digests.encode()).hexdigest()
     key = workspace.key(pictures=sha256, fps=str(fps))
     known = workspace.read("references", key)
     source = pictures[0].parent

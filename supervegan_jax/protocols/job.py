@@ -1,0 +1,186 @@
+"""A preset from its files to its report."""
+
+import dataclasses
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from supervegan_jax.evaluation.results import write_whole
+from supervegan_jax.protocols.inputs import Conditioned, make_inputs, make_truth
+from supervegan_jax.protocols.preset import Clip, Preset, Result
+from supervegan_jax.rate_distortion import clip_table, measure
+from supervegan_jax.rate_distortion.references import Reference
+from supervegan_jax.rate_distortion.settings import CODEC
+from supervegan_jax.rate_distortion.ways import Way, list_ways
+from supervegan_jax.rate_distortion.workspace import Workspace
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """What the user decides.
+
+    Attributes:
+      models: names, workdirs or files of networks.
+      max_frames: of each clip's beginning; None takes all.
+      frame_step: every so manieth frame is scored; VMAF sees all.
+      crop_border, skip_ends: in place of the preset's.
+      use_given: take the data set's own degraded versions where it has them.
+      jobs: encodes at a time; None takes the number of cores.
+    """
+
+    models: tuple[str, ...]
+    max_frames: int | None = None
+    frame_step: int = 1
+    crop_border: int | None = None
+    skip_ends: int | None = None
+    use_given: bool = True
+    jobs: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in (("max_frames", 1), ("frame_step", 1), ("jobs", 1), ("crop_border", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise ValueError(f"{name} {value}; at least {least} is accepted")
+        if self.skip_ends is not None and self.skip_ends < 0:
+            raise ValueError(f"skip_ends {self.skip_ends}; at least 0 is accepted")
+
+
+def run_protocol(
+    name: str, preset: Preset, clips: Sequence[Clip], options: Options, workdir: Path
+) -> list[str]:
+    """Degrades, enhances and scores what is missing; writes NAME.json and NAME.md.
+
+    Args:
+      name: of the preset.
+      preset: what is prescribed.
+      clips: its sequences.
+      options: what the user decides.
+      workdir: keeps every result, as `rd` does; both may share one.
+
+    Returns:
+      Tables to print.
+
+    Raises:
+      ValueError: a file, a model or an option cannot be used.
+      OSError: the folder cannot be written.
+    """
+    ways = choose_ways(preset, options.models)
+    scoring = measure.Scoring(
+        preset.metrics,
+        options.frame_step,
+        preset.crop_border if options.crop_border is None else options.crop_border,
+        preset.skip_ends if options.skip_ends is None else options.skip_ends,
+    )
+    workspace = Workspace(workdir)
+    with workspace.locked():
+        truths = [make_truth(workspace, clip, preset, options.max_frames) for clip in clips]
+        _check_lengths(truths, scoring.skip_ends)
+        inputs = make_inputs(
+            workspace,
+            list(zip(clips, truths, strict=True)),
+            preset,
+            use_given=options.use_given,
+            cut_short=options.max_frames is not None,
+            jobs=options.jobs,
+        )
+        # Clip by clip and condition by condition, as tables show them.
+        tasks = [
+            task for one in inputs for task in measure.plan_scores(workspace, [one], ways, scoring)
+        ]
+        scores = measure.score_tasks(workspace, tasks, scoring)
+    results = [_result(task, found) for task, found in zip(tasks, scores, strict=True)]
+    generators = {w.curve: w.model.generator for w in ways if w.model and not w.model.exported}
+    tables = preset.report(results, preset.metrics, generators)
+    about = _about(name, preset, scoring, truths, inputs, ways)
+    text = json.dumps(about | {"results": _to_json(results)}, indent=1, allow_nan=False) + "\n"
+    write_whole(workdir / f"{name}.json", text)
+    write_whole(workdir / f"{name}.md", _to_markdown(preset, tables))
+    written = f"written: {workdir / f'{name}.json'}, {workdir / f'{name}.md'}"
+    notes = [f"note: {remark}" for remark in preset.remarks]
+    return [*(clip_table.as_text(table) for table in tables), "\n".join([*notes, written])]
+
+
+def choose_ways(preset: Preset, models: Sequence[str]) -> list[Way]:
+    """The ways whose scale the preset has, networks whole.
+
+    Raises:
+      ValueError: there is no such network, or the preset has no input of its scale.
+    """
+    scales = sorted({condition.scale for condition in preset.conditions})
+    ways = list_ways(models, [scale for scale in scales if scale > 1])
+    for way in ways:
+        if way.scale not in scales and way.model is not None:
+            listed = ", ".join(f"{scale}x" for scale in scales)
+            raise ValueError(f"{way.curve} enlarges {way.scale}x; this protocol's inputs: {listed}")
+    return [w for w in ways if w.scale in scales and (w.model is None or w.stage == "b")]
+
+
+def _check_lengths(truths: Sequence[Reference], skip_ends: int) -> None:
+    for truth in truths:
+        if truth.frame_count <= 2 * skip_ends:
+            raise ValueError(
+                f"{truth.name} has {truth.frame_count} frames; {skip_ends} left out at either end "
+                "leave none"
+            )
+
+
+def _result(task: measure.Task[Conditioned], scores: dict[str, Any]) -> Result:
+    given, way = task.encoded, task.way
+    return Result(
+        clip=given.reference.name,
+        condition=given.condition,
+        curve=given.condition.plain if way.curve == CODEC else way.curve,
+        kbps=given.measured_kbps or None,
+        scores={metric: found["mean"] for metric, found in scores.items()},
+    )
+
+
+def _about(
+    name: str,
+    preset: Preset,
+    scoring: measure.Scoring,
+    truths: Sequence[Reference],
+    inputs: Sequence[Conditioned],
+    ways: Sequence[Way],
+) -> dict[str, Any]:
+    """What every published number needs beside it."""
+    clips = []
+    for truth in truths:
+        fields = dataclasses.asdict(truth)
+        clips.append(fields | {"path": truth.path.name, "fps": str(truth.fps)})
+    made = [
+        {
+            "clip": one.reference.name,
+            "condition": one.condition.label,
+            "from": one.source,
+            "measured_kbps": one.measured_kbps or None,
+        }
+        for one in inputs
+    ]
+    curves = {
+        way.curve: {field: value for field, value in way.identity.items() if field != "generator"}
+        for way in ways
+    }
+    about = {"version": 1, "protocol": name, "title": preset.title, "source": preset.source}
+    return about | {
+        "scoring": dataclasses.asdict(scoring),
+        "clips": clips,
+        "inputs": made,
+        "curves": curves,
+    }
+
+
+def _to_json(results: Sequence[Result]) -> list[dict[str, Any]]:
+    return [
+        {"clip": r.clip, "condition": r.condition.label, "curve": r.curve, "kbps": r.kbps}
+        | dict(r.scores)
+        for r in results
+    ]
+
+
+def _to_markdown(preset: Preset, tables: Sequence[clip_table.ClipTable]) -> str:
+    parts = [f"# {preset.title}\n"]
+    for table in tables:
+        parts.append(f"## {table.title}\n\n{clip_table.render(table, Path('table.md'))}")
+    return "\n".join([*parts, *(f"* {remark}\n" for remark in preset.remarks)])
