@@ -2,10 +2,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import scipy.ndimage
 
 from supervegan_jax.ops.resize import (
     bilinear_downsampling_weights,
+    downsample_bicubic,
     downsample_bilinear,
+    downsample_gaussian,
     keys_kernel,
     upsample_bicubic,
     upsample_nearest,
@@ -95,3 +98,37 @@ def test_downsample_refuses_sizes_it_cannot_halve():
         downsample_bilinear(jnp.zeros((1, 7, 8, 3)), 2)
     with pytest.raises(ValueError, match="even factor"):
         downsample_bilinear(jnp.zeros((1, 9, 9, 3)), 3)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_downsample_bicubic_equals_jax_away_from_the_border(scale):
+    x = jnp.asarray(np.random.default_rng(4).random((1, 8 * scale, 9 * scale, 2), np.float32))
+    theirs = jax.image.resize(x, (1, 8, 9, 2), "cubic", antialias=True)
+    ours = downsample_bicubic(x, scale)
+    np.testing.assert_allclose(ours[:, 2:-2, 2:-2], theirs[:, 2:-2, 2:-2], atol=1e-6)
+
+
+def test_downsample_bicubic_mirrors_the_border():
+    x = jnp.asarray(np.random.default_rng(5).random((1, 16, 16, 1), np.float32))
+    mirrored = jnp.pad(x, ((0, 0), (8, 8), (8, 8), (0, 0)), mode="symmetric")
+    inside = downsample_bicubic(mirrored, 4)[:, 2:-2, 2:-2]
+    np.testing.assert_allclose(downsample_bicubic(x, 4), inside, atol=1e-6)
+
+
+def test_downsample_gaussian_equals_scipy():
+    x = np.random.default_rng(6).random((24, 32))
+    at = np.arange(12) - 5.5
+    kernel = np.exp(-(at**2) / (2 * 1.6**2))
+    kernel /= kernel.sum()
+    # Of 12 taps scipy's centre is the seventh; half a pixel before it lies the cell's centre.
+    blurred = scipy.ndimage.correlate1d(x, kernel, axis=0, mode="nearest")
+    blurred = scipy.ndimage.correlate1d(blurred, kernel, axis=1, mode="nearest")
+    ours = downsample_gaussian(jnp.asarray(x, jnp.float32)[None, ..., None], 4)
+    np.testing.assert_allclose(ours[0, ..., 0], blurred[2::4, 2::4], atol=1e-6)
+    assert ours.shape == (1, 6, 8, 1)
+
+
+def test_downsampling_refuses_other_sizes():
+    for downsample in (downsample_bicubic, downsample_gaussian):
+        with pytest.raises(ValueError, match="size 10 along axis 1 is not a multiple of scale 4"):
+            downsample(jnp.zeros((1, 10, 8, 3)), 4)

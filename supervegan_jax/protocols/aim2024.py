@@ -64,7 +64,7 @@ def _told_by_name(path: Path) -> tuple[Fraction, tuple[int, int]]:
 PRESET = Preset(
     title="AIM 2024, efficient video super resolution for AV1-compressed content (4x to 4K)",
     source="https://ai4streaming-workshop.github.io; report arXiv 2409.17256",
-    licence="not found; names that could be seen are of films by Netflix and the Blender Foundation",
+    licence="not found; the names seen are of films by Netflix and the Blender Foundation",
     layout=(
         "ROOT/**/NAME.mp4                           the 4K videos (.mkv, .y4m, or .yuv whose",
         "                                           name tells: NAME_3840x2160_2997fps_8bit_420)",

@@ -109,11 +109,12 @@ def choose_ways(preset: Preset, models: Sequence[str]) -> list[Way]:
     """
     scales = sorted({condition.scale for condition in preset.conditions})
     ways = list_ways(models, [scale for scale in scales if scale > 1])
-    for way in ways:
+    whole = [way for way in ways if way.model is None or way.stage == "b"]
+    for way in whole:
         if way.scale not in scales and way.model is not None:
             listed = ", ".join(f"{scale}x" for scale in scales)
             raise ValueError(f"{way.curve} enlarges {way.scale}x; this protocol's inputs: {listed}")
-    return [w for w in ways if w.scale in scales and (w.model is None or w.stage == "b")]
+    return [way for way in whole if way.scale in scales]
 
 
 def _check_lengths(truths: Sequence[Reference], skip_ends: int) -> None:
@@ -154,6 +155,7 @@ def _about(
             "clip": one.reference.name,
             "condition": one.condition.label,
             "from": one.source,
+            "path": str(one.path),
             "measured_kbps": one.measured_kbps or None,
         }
         for one in inputs

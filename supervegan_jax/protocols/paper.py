@@ -78,7 +78,7 @@ def _read_descriptions(files: Sequence[Path]) -> dict[str, dict[str, Any]]:
         lacking = [name for name in _FIELDS if name not in fields]
         if lacking:
             raise ValueError(f"{path} lacks {', '.join(lacking)}")
-        about = {name: fields[name].item() for name in _FIELDS[2:]}
+        about: dict[str, Any] = {name: float(fields[name]) for name in _FIELDS[2:]}
         about["reference_yuv_video"] = str(fields["reference_yuv_video"])
         found.setdefault(str(fields["content_name"]).lower(), about)
     return found

@@ -79,10 +79,14 @@ def gains(
         columns[f"{table_title(first)}, {clip}"] = rank_scores(first, values)
     for metric in metrics:
         means = [mean(column(results, curve, metric)) for curve in curves]
-        title = table_title(metric)
+        title, digits = table_title(metric), METRICS[metric].digits + 1
         columns[f"{title}, average"] = rank_scores(metric, means)
         columns[f"{title}, gain"] = [
-            Cell(_NO_NUMBER if found is None or means[0] is None else f"{found - means[0]:+.4f}")
+            Cell(
+                _NO_NUMBER
+                if found is None or means[0] is None
+                else f"{found - means[0]:+.{digits}f}"
+            )
             for found in means
         ]
     rows = [
