@@ -28,9 +28,13 @@ def _distinct(values: Sequence[str]) -> list[str]:
 
 
 def _kbps(results: Sequence[Result]) -> str:
-    rates = [result.kbps for result in results]
-    found = mean(rates)
-    return "" if found is None else f", measured {found:.0f} kbit/s"
+    """The measured rates of the conditions, means over clips, as the end of a title."""
+    told = []
+    for label in _distinct([result.condition.label for result in results]):
+        found = mean([result.kbps for result in results if result.condition.label == label])
+        if found is not None:
+            told.append(f"{label}: {found:.0f}")
+    return f" (measured kbit/s, {', '.join(told)})" if told else ""
 
 
 def by_clip(
