@@ -1,14 +1,18 @@
 """Small folders that are laid out like the public data sets."""
 
+import json
 from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
 import scipy.io
+from enhancement_samples import small_system
 from PIL import Image
 from video_samples import ffmpeg, make_video, raw_frames
 
+from supervegan_jax import evaluate
 from supervegan_jax.protocols import ntire2021, paper, vid4
+from supervegan_jax.weights import save_model
 
 LOSSLESS = ("-c:v", "libx265", "-x265-params", "lossless=1:log-level=error")
 
@@ -44,6 +48,7 @@ def live_nflx(root: Path, contents: tuple[str, ...] = paper.CONTENTS) -> Path:
 
 def tears_of_steel(root: Path, frames: int = 40) -> Path:
     """The film in BT.709, so that its samples are kept, and a list of two of its scenes."""
+    root.mkdir()
     tags = "setparams=range=tv:colorspace=bt709:color_primaries=bt709:color_trc=bt709"
     output = ("-vf", tags, "-c:v", "libx264", "-qp", "0", "-preset", "ultrafast")
     film = root / "tears_of_steel_1080p.mov"
@@ -86,3 +91,34 @@ def decoded(path: Path, *trim: str) -> bytes:
     filters = ["-vf", ":".join(["trim=" + trim[0], *trim[1:]])] if trim else []
     words = ["-fps_mode", "passthrough", "-f", "rawvideo", "-pix_fmt", "yuv420p", "-"]
     return ffmpeg("-i", f"file:{path}", *filters, *words)
+
+
+def tiny_networks(folder: Path) -> dict[str, str]:
+    """Networks of every scale that compile in a moment."""
+    made = {
+        "tiny1": small_system("mfqe", scale=1, width=4, dense_layers=1),
+        "tiny2": small_system("srvgg", scale=2, width=4, layers=1),
+        "tiny4": small_system("srvgg", scale=4, width=4, layers=1),
+    }
+    for name, model in made.items():
+        save_model(folder / name, model.card["generator"], model.params, {})
+    return {name: str(folder / name) for name in made}
+
+
+def run_protocol(name: str, root: Path, workdir: Path, *more: str) -> dict:
+    words = ["protocol", name, "--root", str(root), "--workdir", str(workdir), "--jobs", "2"]
+    evaluate.main([*words, *more])
+    return json.loads((workdir / f"{name}.json").read_text())
+
+
+def scores_of(content: dict, **fields: str) -> list[dict]:
+    return [r for r in content["results"] if all(r[k] == v for k, v in fields.items())]
+
+
+def kept_input(content: dict, clip: str, condition: str) -> Path:
+    wanted = (clip, condition)
+    return Path(next(i["path"] for i in content["inputs"] if (i["clip"], i["condition"]) == wanted))
+
+
+def kept_truth(content: dict, workdir: Path, clip: str) -> Path:
+    return workdir / "references" / next(c["path"] for c in content["clips"] if c["name"] == clip)

@@ -181,7 +181,7 @@ def downsample_gaussian(x: jax.Array, scale: int, sigma: float = 1.6) -> jax.Arr
     """Gaussian blur, then one pixel of every `scale`: "BD" of video super resolution.
 
     The kernel has 2 ceil(3 sigma) + 2 taps about the centre of each cell of scale x scale pixels
-    and the border is replicated, as in BasicVSR's script; DUF's has 13 taps.
+    and the border is replicated, as in BasicVSR's script.
 
     Args:
       x: [b, h, w, c] with h and w multiples of `scale`.

@@ -41,6 +41,8 @@ def run_protocol(options: argparse.Namespace) -> None:
     preset = find_preset(options.name)
     if options.scenes is not None and not preset.scenes:
         raise ValueError(f"--scenes {options.scenes}; {options.name} has no scene list")
+    if options.workdir is not None and _is_within(options.workdir, options.root):
+        raise ValueError(f"--workdir {options.workdir} lies in --root, where videos are looked for")
     models = preset.models if options.models is None else read_names(options.models)
     wanted = Options(
         models=models,
@@ -68,3 +70,7 @@ def run_protocol(options: argparse.Namespace) -> None:
     if options.workdir is None:
         raise ValueError("--workdir is needed: the folder that keeps all results")
     print("\n\n".join(run(options.name, preset, found.clips, wanted, options.workdir)))
+
+
+def _is_within(path: Path, folder: Path) -> bool:
+    return path.resolve().is_relative_to(folder.resolve())

@@ -65,6 +65,10 @@ def run_protocol(
       ValueError: a file, a model or an option cannot be used.
       OSError: the folder cannot be written.
     """
+    names = [clip.name for clip in clips]
+    for clip in clips:
+        if names.count(clip.name) > 1:
+            raise ValueError(f"{clip.files[0]}: another clip is called {clip.name!r}, too")
     ways = choose_ways(preset, options.models)
     scoring = measure.Scoring(
         preset.metrics,

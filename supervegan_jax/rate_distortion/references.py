@@ -153,7 +153,7 @@ def make_picture_reference(
     Args:
       workspace: keeps it.
       name: of the clip.
-      pictures: its frames in order, 8-bit RGB.
+      pictures: its frames in order; they are rounded to 8 bits.
       fps: the frame rate it gets.
 
     Raises:
