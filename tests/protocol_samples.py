@@ -93,16 +93,20 @@ def decoded(path: Path, *trim: str) -> bytes:
     return ffmpeg("-i", f"file:{path}", *filters, *words)
 
 
-def tiny_networks(folder: Path) -> dict[str, str]:
-    """Networks of every scale that compile in a moment."""
-    made = {
-        "tiny1": small_system("mfqe", scale=1, width=4, dense_layers=1),
-        "tiny2": small_system("srvgg", scale=2, width=4, layers=1),
-        "tiny4": small_system("srvgg", scale=4, width=4, layers=1),
-    }
-    for name, model in made.items():
+TINY = {
+    "tiny1": ("mfqe", {"scale": 1, "width": 4, "dense_layers": 1}),
+    "tiny2": ("srvgg", {"scale": 2, "width": 4, "layers": 1}),
+    "tiny4": ("srvgg", {"scale": 4, "width": 4, "layers": 1}),
+}
+
+
+def tiny_networks(folder: Path, *names: str) -> dict[str, str]:
+    """Networks that compile in a moment, called after their scales."""
+    for name in names:
+        system, fields = TINY[name]
+        model = small_system(system, **fields)
         save_model(folder / name, model.card["generator"], model.params, {})
-    return {name: str(folder / name) for name in made}
+    return {name: str(folder / name) for name in names}
 
 
 def run_protocol(name: str, root: Path, workdir: Path, *more: str) -> dict:

@@ -27,8 +27,8 @@ from supervegan_jax.video.probe import measure_bitrate_kbps
 
 @pytest.fixture(scope="module")
 def networks(tmp_path_factory) -> dict[str, str]:
-    """Of scale 1, 2 and 4."""
-    return tiny_networks(tmp_path_factory.mktemp("models"))
+    """Of scale 2 and 4."""
+    return tiny_networks(tmp_path_factory.mktemp("models"), "tiny2", "tiny4")
 
 
 def test_the_list_tells_sources_licences_and_layouts(capsys):
