@@ -8,6 +8,7 @@ from PIL import Image
 
 from supervegan_jax import evaluate
 from supervegan_jax.experiments import plane, training_bitrate
+from supervegan_jax.experiments.pareto import pareto_front
 from supervegan_jax.rate_distortion import curves, tables
 from supervegan_jax.rate_distortion.config_file import with_config
 from supervegan_jax.rate_distortion.curves import Point
@@ -48,7 +49,7 @@ def workdir(tmp_path_factory):
 
 def test_the_front_holds_what_nothing_beats():
     values = [(1.0, 5.0), (2.0, 4.0), (2.0, 3.0), (0.0, 5.0), (3.0, 3.0), (1.0, 5.0)]
-    assert plane.pareto_front(values) == [True, True, False, False, True, True]
+    assert pareto_front(values) == [True, True, False, False, True, True]
 
 
 def test_the_plane_of_a_run(workdir, tmp_path, capsys):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from supervegan_jax.evaluation.results import format_columns, shown
 from supervegan_jax.evaluation.scoring import METRICS
+from supervegan_jax.experiments.pareto import pareto_front
 from supervegan_jax.rate_distortion import plots
 from supervegan_jax.rate_distortion.curves import Point, label, names, pool_points, select
 
@@ -77,14 +78,6 @@ def make_plane(
         for (point, x, y), on_front in zip(placed, front, strict=True)
     ]
     return Plane(codec, kbps, distortion, perception, tuple(found))
-
-
-def pareto_front(values: Sequence[tuple[float, float]]) -> list[bool]:
-    """Whether no other pair is at least as large in both places and larger in one."""
-    return [
-        not any(other[0] >= mine[0] and other[1] >= mine[1] and other != mine for other in values)
-        for mine in values
-    ]
 
 
 def to_text(plane: Plane) -> str:
