@@ -10,13 +10,19 @@ from ml_collections import ConfigDict
 
 from supervegan_jax import build, summary
 from supervegan_jax.data.records import read_preparation
-from supervegan_jax.data.validation import history, load_validation, windows
+from supervegan_jax.data.validation import (
+    ValidationClip,
+    history,
+    load_validation,
+    windows,
+)
 from supervegan_jax.pretrained.packaged_weights import load_lpips_params
 from supervegan_jax.training import loop
 from supervegan_jax.training.evaluation import Evaluator
 from supervegan_jax.training.parallel import Parallel
 from supervegan_jax.training.phases import Phase
 from supervegan_jax.training.state import TrainState
+from supervegan_jax.training.system import System
 from supervegan_jax.training.workdir import git_revision, write_json
 from supervegan_jax.weights.model_file import generator_from_fields
 
@@ -29,49 +35,20 @@ def train(config: ConfigDict, workdir: Path) -> None:
     write_json(workdir / "config.json", metadata)
     phases = build.build_phases(config)
     system = build.build_system(config, phases)
-    parallel = Parallel(config.parallel)
-    parallel.check_batch_size(config.data.batch_size, config.optimizer.accumulate)
+    check_devices(config)
 
     records = prepare_records(config, workdir)
-    preparation = read_preparation(records)
-    generator: Any = system.generator
-    preparation.check(
-        scale=config.model.scale,
-        patch_size=config.data.patch_size,
-        peaks=build.reads_peaks(config),
-    )
-    clips = []
-    if preparation.validation:
-        clips = load_validation(
-            records, config.evaluation_frames, generator.frames, generator.reading
-        )
+    clips = load_held_out(config, records)
     if not clips:
         print(f"note: {records} holds no frames out (data_prep's --holdout): nothing is scored")
     evaluator = Evaluator(system.generator, load_lpips_params("alexnet"))
 
     def evaluate(state: TrainState, phase: Phase) -> dict[str, float]:
-        if not clips:
-            return {}
         examples = ((history(clip), windows(clip), clip.hr) for clip in clips)
         return evaluator.evaluate(state.ema, examples, phase.stage)
 
-    state = loop.train(
-        workdir,
-        system,
-        phases,
-        parallel,
-        build.load_frozen(config, phases),
-        build.build_batches(config, records),
-        evaluate,
-        loop.LoopOptions(
-            config.log_every,
-            config.evaluate_every if clips else 0,
-            config.checkpoint_every,
-            config.keep_checkpoints,
-        ),
-        scale=config.model.scale,
-        metadata=metadata,
-        initial=build.load_initial(config),
+    state = run_phases(
+        config, workdir, records, system, phases, evaluate if clips else None, metadata
     )
     if not clips:
         seconds = time.monotonic() - start
@@ -88,6 +65,68 @@ def train(config: ConfigDict, workdir: Path) -> None:
     print(f"look at {workdir / 'side_by_side.png'}; scores in {workdir / 'summary.json'}")
 
 
+def check_devices(config: ConfigDict) -> Parallel:
+    """The devices; raises `ValueError` if the config's batches cannot be split over them."""
+    parallel = Parallel(config.parallel)
+    parallel.check_batch_size(config.data.batch_size, config.optimizer.accumulate)
+    return parallel
+
+
+def load_held_out(config: ConfigDict, records: Path) -> list[ValidationClip]:
+    """The held-out frames of records, as the config's network reads them; [] if there are none.
+
+    Raises:
+      ValueError: the records do not fit the config.
+    """
+    preparation = read_preparation(records)
+    preparation.check(
+        scale=config.model.scale,
+        patch_size=config.data.patch_size,
+        peaks=build.reads_peaks(config),
+    )
+    if not preparation.validation:
+        return []
+    generator: Any = build.build_model(config)
+    return load_validation(records, config.evaluation_frames, generator.frames, generator.reading)
+
+
+def run_phases(
+    config: ConfigDict,
+    workdir: Path,
+    records: Path,
+    system: System,
+    phases: tuple[Phase, ...],
+    evaluate: loop.Evaluate | None,
+    metadata: dict[str, Any],
+) -> TrainState:
+    """Trains what the config describes, or goes on with it; see `loop.train`.
+
+    Args:
+      config: names the network, the data and how often things happen.
+      workdir, system, phases, metadata: as `loop.train` takes them.
+      records: where batches come from.
+      evaluate: as `loop.train` takes it; None if nothing was held out to score.
+    """
+    return loop.train(
+        workdir,
+        system,
+        phases,
+        check_devices(config),
+        build.load_frozen(config, phases),
+        build.build_batches(config, records),
+        evaluate or (lambda state, phase: {}),
+        loop.LoopOptions(
+            config.log_every,
+            config.evaluate_every if evaluate else 0,
+            config.checkpoint_every,
+            config.keep_checkpoints,
+        ),
+        scale=config.model.scale,
+        metadata=metadata,
+        initial=build.load_initial(config),
+    )
+
+
 def note_changes(config: ConfigDict, path: Path) -> None:
     """Prints the fields that differ from those the workdir was begun with.
 
@@ -98,7 +137,7 @@ def note_changes(config: ConfigDict, path: Path) -> None:
         return
     before = json.loads(path.read_text(encoding="utf-8"))["config"]
     now = json.loads(json.dumps(config.to_dict()))
-    changes = list(_differences(before, now))
+    changes = list(differences(before, now))
     begun = any((path.parent / "checkpoints").glob("[0-9]*"))
     # A field that an older version did not have yet makes no difference at its default.
     another = generator_from_fields(before["model"]) != generator_from_fields(now["model"])
@@ -112,11 +151,12 @@ def note_changes(config: ConfigDict, path: Path) -> None:
         print(f"note: config field {name} was {old} and is {new}")
 
 
-def _differences(before: Any, now: Any, name: str = "") -> Iterator[tuple[str, tuple[Any, Any]]]:
+def differences(before: Any, now: Any, name: str = "") -> Iterator[tuple[str, tuple[Any, Any]]]:
+    """The fields of nested JSON objects that differ: ("outer.inner", (before, now))."""
     if isinstance(before, dict) and isinstance(now, dict):
         for key in sorted(before | now):
             inner = f"{name}.{key}" if name else key
-            yield from _differences(before.get(key), now.get(key), inner)
+            yield from differences(before.get(key), now.get(key), inner)
     elif before != now:
         yield name, (before, now)
 

@@ -3,7 +3,9 @@
 import dataclasses
 import importlib.util
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -33,11 +35,21 @@ def load_network(name: str) -> LoadedModel:
     if name not in PUBLISHED:
         model = load_model(name)
         return dataclasses.replace(model, card={**model.card, "name": name})
-    fields = PUBLISHED[name]
+    return random_network(name, PUBLISHED[name])
+
+
+def random_network(name: str, fields: Mapping[str, Any]) -> LoadedModel:
+    """A network with random parameters, for what does not depend on them.
+
+    Args:
+      name: for its card.
+      fields: what `build_generator` takes.
+    """
     generator = build_generator(**fields)
     rng = np.random.default_rng(0)
     params = jax.tree.map(lambda leaf: _random(rng, leaf.shape), parameter_shapes(generator))
-    return LoadedModel(generator, params, fields["scale"], {"name": name, "generator": fields})
+    card = {"name": name, "generator": dict(fields)}
+    return LoadedModel(generator, params, fields["scale"], card)
 
 
 def _random(rng: np.random.Generator, shape: tuple[int, ...]) -> np.ndarray:

@@ -30,6 +30,10 @@ class Terminated(Exception):
     """SIGTERM arrived; the state was saved."""
 
 
+class NotFinite(ValueError):
+    """A loss is not finite; the last checkpoint is kept."""
+
+
 @dataclass(frozen=True)
 class LoopOptions:
     """How often the loop reports and saves, in steps; 0 means only at the end of a phase."""
@@ -74,7 +78,8 @@ def train(
       The final state, on the devices.
 
     Raises:
-      ValueError: a loss is not finite, or a checkpoint is of another model.
+      NotFinite: a loss is not finite.
+      ValueError: a checkpoint is of another model.
       Terminated: SIGTERM arrived; the state is saved.
     """
     checkpoints = Checkpoints(workdir / "checkpoints", options.keep_checkpoints)
@@ -199,7 +204,7 @@ class _PhaseRun:
         values = {name: float(value) for name, value in jax.device_get(metrics).items()}
         bad = [name for name, value in values.items() if not np.isfinite(value)]
         if bad:
-            raise ValueError(
+            raise NotFinite(
                 f"{', '.join(sorted(bad))} is not finite at step {step} of phase "
                 f"{self.phase.name!r}; the last checkpoint is kept"
             )

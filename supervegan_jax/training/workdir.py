@@ -13,12 +13,16 @@ from typing import Any
 
 
 @contextmanager
-def locked(workdir: Path) -> Iterator[None]:
+def locked(workdir: Path, *, wait: bool = False) -> Iterator[None]:
     """Makes `workdir` and holds it for this process; the lock ends with the process.
+
+    Args:
+      workdir: the directory.
+      wait: for another run to let go of it, however long.
 
     Raises:
       OSError: it cannot be made or written.
-      ValueError: another run holds it.
+      ValueError: another run holds it, and there is no waiting.
     """
     try:
         workdir.mkdir(parents=True, exist_ok=True)
@@ -27,7 +31,7 @@ def locked(workdir: Path) -> Iterator[None]:
         raise OSError(f"the workdir {workdir} cannot be written: {error.strerror}") from error
     with handle:
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError as error:
             raise ValueError(
                 f"another run is using the workdir {workdir}; choose another --workdir or wait"
