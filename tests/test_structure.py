@@ -15,6 +15,7 @@ HOMES = {
     "tensorflow_datasets": ("supervegan_jax/data/", "data_prep/"),
     "orbax": ("supervegan_jax/training/checkpoints.py",),
     "imageio_ffmpeg": ("supervegan_jax/video/",),
+    "optuna": ("supervegan_jax/search/",),
     "av": ("supervegan_jax/video_input/", "supervegan_jax/video_output/"),
     "starlette": ("supervegan_jax/study/server/",),
     "uvicorn": ("supervegan_jax/study/server/",),

@@ -1,0 +1,128 @@
+"""What is done with a candidate: counted, timed, trained for a while, scored."""
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from typing import Any
+
+import jax
+import optuna
+from optuna.trial import Trial
+
+from supervegan_jax.search.cost import Stopwatch, count
+from supervegan_jax.search.front import Candidate, candidates, pool
+from supervegan_jax.search.proxy import Proxy
+from supervegan_jax.search.settings import Settings
+from supervegan_jax.search.space import Point, model_of
+from supervegan_jax.search.trials import Interrupted
+from supervegan_jax.training.loop import NotFinite, Terminated
+
+# How far behind a cheaper network of the front, at the same step and in both scores, is hopeless:
+# two trainings of one network with other seeds differ by less.
+PSNR_BEHIND, LPIPS_BEHIND = 0.3, 0.02
+
+
+def hopeless(
+    front: Sequence[Candidate], cost: float, axis: str, step: int, psnr: float, lpips: float
+) -> Candidate | None:
+    """A network of the front that was far better at this step and costs no more, if there is one.
+
+    Args:
+      front: the pool.
+      cost: of the candidate, in ms or MACs.
+      axis: which, "ms" or "macs".
+      step: of the candidate's training.
+      psnr, lpips: the candidate's, at that step.
+    """
+    for other in front:
+        if step in other.rungs and getattr(other, axis) <= cost:
+            its_psnr, its_lpips = other.rungs[step]
+            if its_psnr - psnr > PSNR_BEHIND and lpips - its_lpips > LPIPS_BEHIND:
+                return other
+    return None
+
+
+@dataclasses.dataclass
+class ShortTraining:
+    """The objective of a search; see the module.
+
+    Attributes:
+      settings: of the search.
+      model: the base network's configuration.
+      proxy: trains.
+      stopwatch: times.
+    """
+
+    settings: Settings
+    model: dict[str, Any]
+    proxy: Proxy
+    stopwatch: Stopwatch
+
+    def __call__(self, trial: Trial, point: Point) -> tuple[float, float, float]:
+        """PSNR, LPIPS and ms of a candidate.
+
+        Raises:
+          optuna.TrialPruned: it is too costly, hopeless or diverges; "reason" says so.
+          Interrupted: SIGTERM arrived while it was trained.
+        """
+        begun = time.monotonic()
+        macs, ms = self._costs(trial, point)
+        # Those passed before an interruption are not passed again.
+        rungs = dict(trial.user_attrs.get("rungs", {}))
+
+        def report(step: int, psnr: float, lpips: float) -> None:
+            rungs[str(step)] = (psnr, lpips)
+            trial.set_user_attr("rungs", rungs)
+            if trial.user_attrs.get("seed"):
+                return  # they are what others are compared with
+            front = pool(candidates(trial.study.get_trials(deepcopy=False)), self.settings.cost)
+            cost = {"ms": ms, "macs": float(macs)}[self.settings.cost]
+            better = hopeless(front, cost, self.settings.cost, step, psnr, lpips)
+            if better is not None:
+                psnr_there, lpips_there = better.rungs[step]
+                self._stop(
+                    trial,
+                    f"hopeless at step {step}: {psnr:.2f} dB, LPIPS {lpips:.3f}; trial "
+                    f"{better.number} had {psnr_there:.2f}, {lpips_there:.3f} and costs no more",
+                )
+
+        try:
+            psnr, lpips = self.proxy.train(point, report)
+        except NotFinite as error:
+            self.proxy.forget(point)
+            self._stop(trial, f"diverged: {error}")
+        except optuna.TrialPruned:
+            self.proxy.forget(point)
+            raise
+        except Terminated as error:
+            raise Interrupted(str(error)) from error
+        finally:
+            jax.clear_caches()  # of a network that does not come again
+        self.proxy.forget(point)
+        seconds = time.monotonic() - begun
+        trial.set_user_attr("seconds", round(seconds, 1))
+        print(
+            f"trial {trial.number}: {psnr:.2f} dB, LPIPS {lpips:.3f}, {ms:.0f} ms, "
+            f"{macs / 1e9:.1f} GMAC; {seconds:.0f} s",
+            flush=True,
+        )
+        return psnr, lpips, ms
+
+    def _costs(self, trial: Trial, point: Point) -> tuple[int, float]:
+        """MACs, and ms on the scale of the base network's, within the limits."""
+        model, limits = model_of(self.model, point), self.settings
+        macs, parameters = count(model)
+        trial.set_user_attr("macs", macs)
+        trial.set_user_attr("parameters", parameters)
+        if limits.max_macs and macs > limits.max_macs:
+            self._stop(trial, f"too costly: {macs / 1e9:.2f} GMAC")
+        ms = self.stopwatch.ratio(model) * trial.study.user_attrs["reference_ms"]
+        trial.set_user_attr("ms", ms)
+        if limits.max_ms and ms > limits.max_ms:
+            self._stop(trial, f"too slow: {ms:.1f} ms")
+        return macs, ms
+
+    def _stop(self, trial: Trial, reason: str) -> None:
+        trial.set_user_attr("reason", reason)
+        print(f"trial {trial.number}: {reason}", flush=True)
+        raise optuna.TrialPruned(reason)
