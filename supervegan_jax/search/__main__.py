@@ -35,7 +35,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--cost", default="ms", help="the front's third axis, ms or macs (default: %(default)s)")
     add("--max-ms", type=float, default=0.0, metavar="MS", help="slower ones are not trained")
     add("--max-macs", type=float, default=0.0, metavar="N", help="larger ones are not trained")
-    add("--timing-seconds", type=float, default=3.0, help="of each network (default: %(default)s)")
+    add("--timing-seconds", type=float, default=8.0, help="of each network (default: %(default)s)")
     add("--seed", type=int, default=0, help="of everything random (default: %(default)s)")
     add("--storage", metavar="URL", help="of the database (default: SQLite in the workdir)")
     return parser.parse_args(arguments)

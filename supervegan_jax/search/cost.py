@@ -30,7 +30,7 @@ class Stopwatch:
     """Times networks beside a reference, as `enhance` runs them, at 1280x720.
 
     The two take turns, call by call, so that what slows the machine in that minute slows both;
-    their ratio is what is measured. One worker measures at a time.
+    the ratio of their shortest calls is what is measured. One worker measures at a time.
 
     Attributes:
       reference: the configuration of the network that others are compared with.
@@ -49,13 +49,14 @@ class Stopwatch:
     def reference_ms(self) -> float:
         """What a frame takes the reference, alone."""
         with locked(self.lock, wait=True):
-            return 1e3 * self._reference.seconds(self.seconds)
+            (seconds,) = in_turns([self._reference.run], self.seconds, best=True)
+            return 1e3 * seconds / self._reference.frames
 
     def ratio(self, model: Mapping[str, Any]) -> float:
         """What a frame takes a network, as a multiple of the reference's."""
         with locked(self.lock, wait=True):
             timed = _prepare(model), self._reference
-            times = in_turns([forward.run for forward in timed], self.seconds)
+            times = in_turns([forward.run for forward in timed], self.seconds, best=True)
             mine, its = (t / forward.frames for t, forward in zip(times, timed, strict=True))
             return mine / its
 

@@ -12,7 +12,7 @@ from supervegan_jax.experiments.pareto import pareto_front
 from supervegan_jax.search.space import Point
 
 COSTS: Final = ("ms", "macs")
-# Two timings of one network differ by so much.
+# Two timings of one network beside itself differed by so much, and by more on a busy machine.
 _TIMING_NOISE: Final = 1.02
 
 

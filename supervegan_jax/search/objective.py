@@ -17,8 +17,8 @@ from supervegan_jax.search.space import Point, model_of
 from supervegan_jax.search.trials import Interrupted
 from supervegan_jax.training.loop import NotFinite, Terminated
 
-# How far behind a cheaper network of the front, at the same step and in both scores, is hopeless:
-# two trainings of one network with other seeds differ by less.
+# How far behind a cheaper network of the front, at the same step and in both scores, is hopeless.
+# Wide on purpose: what another seed alone would change has not been measured.
 PSNR_BEHIND, LPIPS_BEHIND = 0.3, 0.02
 
 
@@ -66,7 +66,22 @@ class ShortTraining:
           Interrupted: SIGTERM arrived while it was trained.
         """
         begun = time.monotonic()
-        macs, ms = self._costs(trial, point)
+        try:
+            psnr, lpips, ms = self._measure(trial, point)
+        except optuna.TrialPruned as stop:
+            trial.set_user_attr("reason", str(stop))
+            self._finish(trial, point, str(stop), begun)
+            raise
+        except Terminated as error:
+            raise Interrupted(str(error)) from error
+        finally:
+            jax.clear_caches()  # of a network that does not come again
+        self._finish(trial, point, f"{psnr:.2f} dB, LPIPS {lpips:.3f}, {ms:.0f} ms", begun)
+        return psnr, lpips, ms
+
+    def _measure(self, trial: Trial, point: Point) -> tuple[float, float, float]:
+        """Counts, times, trains and scores a candidate."""
+        cost, ms = self._costs(trial, point)
         # Those passed before an interruption are not passed again.
         rungs = dict(trial.user_attrs.get("rungs", {}))
 
@@ -76,53 +91,38 @@ class ShortTraining:
             if trial.user_attrs.get("seed"):
                 return  # they are what others are compared with
             front = pool(candidates(trial.study.get_trials(deepcopy=False)), self.settings.cost)
-            cost = {"ms": ms, "macs": float(macs)}[self.settings.cost]
             better = hopeless(front, cost, self.settings.cost, step, psnr, lpips)
             if better is not None:
-                psnr_there, lpips_there = better.rungs[step]
-                self._stop(
-                    trial,
+                its_psnr, its_lpips = better.rungs[step]
+                raise optuna.TrialPruned(
                     f"hopeless at step {step}: {psnr:.2f} dB, LPIPS {lpips:.3f}; trial "
-                    f"{better.number} had {psnr_there:.2f}, {lpips_there:.3f} and costs no more",
+                    f"{better.number} had {its_psnr:.2f}, {its_lpips:.3f} and costs no more"
                 )
 
         try:
             psnr, lpips = self.proxy.train(point, report)
         except NotFinite as error:
-            self.proxy.forget(point)
-            self._stop(trial, f"diverged: {error}")
-        except optuna.TrialPruned:
-            self.proxy.forget(point)
-            raise
-        except Terminated as error:
-            raise Interrupted(str(error)) from error
-        finally:
-            jax.clear_caches()  # of a network that does not come again
-        self.proxy.forget(point)
-        seconds = time.monotonic() - begun
-        trial.set_user_attr("seconds", round(seconds, 1))
-        print(
-            f"trial {trial.number}: {psnr:.2f} dB, LPIPS {lpips:.3f}, {ms:.0f} ms, "
-            f"{macs / 1e9:.1f} GMAC; {seconds:.0f} s",
-            flush=True,
-        )
+            raise optuna.TrialPruned(f"diverged: {error}") from error
         return psnr, lpips, ms
 
-    def _costs(self, trial: Trial, point: Point) -> tuple[int, float]:
-        """MACs, and ms on the scale of the base network's, within the limits."""
+    def _costs(self, trial: Trial, point: Point) -> tuple[float, float]:
+        """The front's cost, and ms on the scale of the base network's; both within the limits."""
         model, limits = model_of(self.model, point), self.settings
         macs, parameters = count(model)
         trial.set_user_attr("macs", macs)
         trial.set_user_attr("parameters", parameters)
         if limits.max_macs and macs > limits.max_macs:
-            self._stop(trial, f"too costly: {macs / 1e9:.2f} GMAC")
+            raise optuna.TrialPruned(f"too costly: {macs / 1e9:.2f} GMAC")
         ms = self.stopwatch.ratio(model) * trial.study.user_attrs["reference_ms"]
-        trial.set_user_attr("ms", ms)
+        trial.set_user_attr("measured_ms", ms)
         if limits.max_ms and ms > limits.max_ms:
-            self._stop(trial, f"too slow: {ms:.1f} ms")
-        return macs, ms
+            raise optuna.TrialPruned(f"too slow: {ms:.1f} ms")
+        return {"ms": ms, "macs": float(macs)}[limits.cost], ms
 
-    def _stop(self, trial: Trial, reason: str) -> None:
-        trial.set_user_attr("reason", reason)
-        print(f"trial {trial.number}: {reason}", flush=True)
-        raise optuna.TrialPruned(reason)
+    def _finish(self, trial: Trial, point: Point, result: str, begun: float) -> None:
+        """Tells the result; nothing will go on from the candidate's checkpoints."""
+        self.proxy.forget(point)
+        seconds = time.monotonic() - begun
+        trial.set_user_attr("seconds", round(seconds, 1))
+        macs = trial.user_attrs["macs"] / 1e9
+        print(f"trial {trial.number}: {result}; {macs:.1f} GMAC, {seconds:.0f} s", flush=True)

@@ -140,7 +140,7 @@ class Proxy:
             return {"psnr": psnr, "lpips": lpips}
 
         folder = self.workdir / "candidates" / key(point)
-        with locked(folder), _quiet(folder / "log.txt"):
+        with locked(folder, wait=True), _quiet(folder / "log.txt"):
             records, metadata = Path(config.data.records), {"point": point}
             state = job.run_phases(config, folder, records, system, phases, evaluate, metadata)
             return score(state, "b")

@@ -16,6 +16,7 @@ from optuna.exceptions import ExperimentalWarning
 from optuna.storages import RDBStorage, RetryHeartbeatStaleTrialCallback, fail_stale_trials
 from optuna.study import Study
 from optuna.trial import Trial, TrialState
+from sqlalchemy.exc import SQLAlchemyError
 
 from supervegan_jax.job import differences
 from supervegan_jax.search.sampler import ParetoES
@@ -39,7 +40,7 @@ class Interrupted(Exception):
 
 
 def open_study(
-    url: str, space: tuple[Field, ...], sampler: ParetoES | None, *, grace_seconds: int = 60
+    url: str, space: tuple[Field, ...], sampler: ParetoES | None, *, grace_seconds: int = 120
 ) -> Study:
     """The study at a database, made if it is not there.
 
@@ -70,8 +71,9 @@ def open_study(
             directions=["maximize", "minimize", "minimize"],
             load_if_exists=True,
         )
-    except (ImportError, OSError, ValueError, RuntimeError) as error:
-        raise ValueError(f"the study cannot be opened: {error}") from error
+    except (SQLAlchemyError, ImportError, ValueError, RuntimeError) as error:
+        reason = str(error).partition("\n")[0]  # what follows is SQL and a link
+        raise ValueError(f"the study cannot be opened: {reason}") from error
 
 
 def begin_study(study: Study, settings: dict[str, Any], seeds: Sequence[Point]) -> None:
@@ -87,10 +89,11 @@ def begin_study(study: Study, settings: dict[str, Any], seeds: Sequence[Point]) 
                 f"the study there was begun with {name} {old!r}, not {new!r}; take another "
                 "--workdir"
             )
-    for seed in seeds[len(study.get_trials(deepcopy=False)) :] if known is None else ():
+        return
+    # An earlier run may have been killed while it queued them.
+    for seed in seeds[len(study.get_trials(deepcopy=False)) :]:
         study.enqueue_trial(seed, user_attrs={"seed": True})
-    if known is None:
-        study.set_user_attr("settings", settings)
+    study.set_user_attr("settings", settings)
 
 
 def work(
@@ -118,14 +121,18 @@ def work(
             if finished >= trials:
                 return
             if finished + running < trials:
-                study.optimize(_Task(space, objective, asking.close), n_trials=1)
+                _try_one(study, _Task(space, objective, asking.close))
                 continue
         time.sleep(_POLL_SECONDS)  # another worker's last trial may yet have to be taken up again
 
 
 def count(study: Study, *states: TrialState) -> int:
     """How many trials are in one of the states."""
-    return len(study.get_trials(deepcopy=False, states=states))
+    return len(_numbers(study, *states))
+
+
+def _numbers(study: Study, *states: TrialState) -> list[int]:
+    return [trial.number for trial in study.get_trials(deepcopy=False, states=states)]
 
 
 class _Task:
@@ -137,6 +144,8 @@ class _Task:
         self._space = space
         self._objective = objective
         self._asked = asked
+
+        self.lost = ""
 
     def __call__(self, trial: Trial) -> tuple[float, float, float]:
         point = {
@@ -150,6 +159,18 @@ class _Task:
         except (KeyboardInterrupt, Interrupted):
             trial.study.enqueue_trial(point, user_attrs=trial.user_attrs)
             raise
+        finally:
+            if trial.number not in _numbers(trial.study, *RUNNING):
+                self.lost = f"trial {trial.number} was silent for so long that it was queued again"
+
+
+def _try_one(study: Study, task: _Task) -> None:
+    try:
+        study.optimize(task, n_trials=1)
+    except Exception:  # Optuna has several for a trial that another process has ended
+        if not task.lost:
+            raise
+        print(f"note: {task.lost}", flush=True)
 
 
 def _take_up_again(study: Study, space: tuple[Field, ...]) -> None:
