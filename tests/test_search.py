@@ -346,16 +346,32 @@ def test_a_search_without_anything_finished_says_so(tmp_path):
         (["--max-ms", "-1"], "--max-ms -1.0; 0 or more"),
         (["--steps", "0"], "--steps 0; more than 0"),
         (["--records", "none", "--config", "configs/srvgg.py"], "knows supervegan alone"),
-        ([], "the config names no data"),
+        ([], "is no folder of records: it has no preparation.json"),
         (["--records", "none", "--storage", "sqlite:////none/x.db"], "cannot be opened"),
         (["--records", "none", "--storage", "nothing"], "cannot be opened"),
     ],
 )
 def test_wrong_flags_are_told(flags, message, tmp_path):
-    if flags and "--records" not in flags:
+    if "--records" not in flags:
         flags = [*flags, "--records", str(tmp_path)]
     with pytest.raises(ValueError, match=message):
         command.main(["--trials", "1", "--workdir", str(tmp_path / "w"), *flags])
+
+
+def test_a_config_without_data_is_told(tmp_path):
+    with pytest.raises(ValueError, match="the config names no data"):
+        command.main(["--trials", "1", "--workdir", str(tmp_path)])
+
+
+def test_a_config_that_starts_from_weights_is_told(tmp_path):
+    config = tmp_path / "warm.py"
+    config.write_text(
+        "from configs import tiny\n\n\ndef get_config():\n    c = tiny.get_config()\n"
+        "    c.initial_weights = 'supervegan4_small'\n    return c\n"
+    )
+    words = ["--records", str(tmp_path), "--config", str(config)]
+    with pytest.raises(ValueError, match="initial_weights 'supervegan4_small'; candidates start"):
+        command.main(["--trials", "1", "--workdir", str(tmp_path / "w"), *words])
 
 
 def test_without_optuna_it_says_what_to_install(monkeypatch, tmp_path):

@@ -18,7 +18,7 @@ from supervegan_jax import build, job
 from supervegan_jax.data.records import read_preparation
 from supervegan_jax.data.validation import ValidationClip, history, windows
 from supervegan_jax.pretrained.packaged_weights import load_lpips_params
-from supervegan_jax.search.space import Point, model_of
+from supervegan_jax.search.space import Point, model_of, point_of
 from supervegan_jax.training.evaluation import Evaluator
 from supervegan_jax.training.phases import Phase
 from supervegan_jax.training.state import TrainState
@@ -88,19 +88,20 @@ class Proxy:
     frames: int
     workdir: Path
 
+    def check(self) -> None:
+        """Raises `ValueError` if the records or the number of steps do not serve, at no cost."""
+        proxy_config(self.base, point_of(self.base.model), self.steps)
+        preparation = read_preparation(self.base.data.records)
+        preparation.check(scale=self.base.model.scale, patch_size=self.base.data.patch_size)
+        if not preparation.validation:
+            raise ValueError(f"{preparation.directory} holds no frames out (data_prep's --holdout)")
+
     @cached_property
     def clips(self) -> list[ValidationClip]:
-        """The held-out frames that are scored.
-
-        Raises:
-          ValueError: there are none.
-        """
+        """The held-out frames that are scored."""
         records = Path(self.base.data.records)
-        entries = len(read_preparation(records).validation)
-        if not entries:
-            raise ValueError(f"{records} holds no frames out (data_prep's --holdout)")
         config = copy.deepcopy(self.base)
-        config.evaluation_frames = -(-self.frames // entries)
+        config.evaluation_frames = -(-self.frames // len(read_preparation(records).validation))
         return spread(job.load_held_out(config, records), self.frames)
 
     @cached_property

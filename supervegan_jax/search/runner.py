@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from supervegan_jax.command_line import keep_freed_memory
+from supervegan_jax.search.proxy import Proxy
 from supervegan_jax.search.results import Search, write_results
 from supervegan_jax.search.sampler import ParetoES
 from supervegan_jax.search.settings import Settings
@@ -41,10 +42,12 @@ def search(settings: Settings, workdir: Path, url: str, trials: int, workers: in
       Interrupted: SIGTERM arrived.
     """
     settings.check()
-    model = settings.base_config().model.to_dict()
+    config = settings.base_config()
+    model = config.model.to_dict()
     space = space_around(model)
     with locked(workdir / "beginning", wait=True):
         study = open_study(url, space, None)
+        Proxy(config, settings.steps, settings.frames, workdir).check()
         begin_study(study, settings.to_json(), seeds_around(model))
     try:
         if count(study, *FINISHED) < trials:
@@ -65,7 +68,6 @@ def work_on(settings: Settings, workdir: Path, url: str, trials: int) -> None:
     from supervegan_jax.search.cost import Stopwatch
     from supervegan_jax.search.cost import count as count_cost
     from supervegan_jax.search.objective import ShortTraining
-    from supervegan_jax.search.proxy import Proxy
     from supervegan_jax.training.parallel import share_cores
 
     config = settings.base_config()
