@@ -20,7 +20,7 @@ from supervegan_jax.search.trials import Interrupted, begin_study, open_study, w
 ROOT = Path(__file__).parents[1]
 SPACE = (Field("width", (8, 16, 24, 32)), Field("blocks", (0, 1, 2)), Field("kernel", (1, 3)))
 SEED = {"width": 32, "blocks": 2, "kernel": 3}
-SETTINGS = {"steps": 100, "config": {"model": {"width": 32}}}
+SETTINGS = {"steps": 100, "config": {"model": {"width": 32, "temporal_widths": (24, 32)}}}
 
 
 def open_here(folder, *, grace_seconds=120, seed=0):
@@ -69,7 +69,7 @@ def test_the_same_seed_tries_the_same_candidates(tmp_path):
 def test_a_study_of_another_search_is_refused(tmp_path):
     study = run(tmp_path, 1)
     begin_study(study, SETTINGS, [SEED])
-    other = {**SETTINGS, "config": {"model": {"width": 24}}}
+    other = {"steps": 100, "config": {"model": {**SETTINGS["config"]["model"], "width": 24}}}
     with pytest.raises(ValueError, match=r"begun with config.model.width 32, not 24"):
         begin_study(study, other, [SEED])
     assert len(study.trials) == 1

@@ -112,11 +112,11 @@ class ShortTraining:
         trial.set_user_attr("macs", macs)
         trial.set_user_attr("parameters", parameters)
         if limits.max_macs and macs > limits.max_macs:
-            raise optuna.TrialPruned(f"too costly: {macs / 1e9:.2f} GMAC")
+            raise optuna.TrialPruned(f"too costly: the limit is {limits.max_macs / 1e9:.2f} GMAC")
         ms = self.stopwatch.ratio(model) * trial.study.user_attrs["reference_ms"]
         trial.set_user_attr("measured_ms", ms)
         if limits.max_ms and ms > limits.max_ms:
-            raise optuna.TrialPruned(f"too slow: {ms:.1f} ms")
+            raise optuna.TrialPruned(f"too slow: {ms:.1f} ms, the limit is {limits.max_ms:.1f}")
         return {"ms": ms, "macs": float(macs)}[limits.cost], ms
 
     def _finish(self, trial: Trial, point: Point, result: str, begun: float) -> None:

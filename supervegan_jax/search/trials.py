@@ -5,6 +5,7 @@ one that stops is failed and queued again by whichever worker asks next.
 """
 
 import contextlib
+import json
 import time
 import warnings
 from collections.abc import Callable, Sequence
@@ -82,6 +83,7 @@ def begin_study(study: Study, settings: dict[str, Any], seeds: Sequence[Point]) 
     Raises:
       ValueError: the study is of another search.
     """
+    settings = json.loads(json.dumps(settings))  # lists for tuples, as it will be read
     known = study.user_attrs.get("settings")
     if known is not None:
         for name, (old, new) in differences(known, settings):
