@@ -16,6 +16,7 @@ from supervegan_jax.search import __main__ as command
 from supervegan_jax.search.sampler import ParetoES
 from supervegan_jax.search.space import Field
 from supervegan_jax.search.trials import Interrupted, begin_study, open_study, work
+from supervegan_jax.training.workdir import locked
 
 ROOT = Path(__file__).parents[1]
 SPACE = (Field("width", (8, 16, 24, 32)), Field("blocks", (0, 1, 2)), Field("kernel", (1, 3)))
@@ -37,8 +38,9 @@ def fake(trial, point):
 
 
 def run(folder, trials, objective=fake, **options):
-    study = open_here(folder, **options)
-    begin_study(study, SETTINGS, [SEED])
+    with locked(folder / "beginning", wait=True):  # as `runner.search` does
+        study = open_here(folder, **options)
+        begin_study(study, SETTINGS, [SEED])
     work(study, SPACE, objective, trials, folder)
     return study
 

@@ -43,7 +43,7 @@ class Interrupted(Exception):
 def open_study(
     url: str, space: tuple[Field, ...], sampler: ParetoES | None, *, grace_seconds: int = 120
 ) -> Study:
-    """The study at a database, made if it is not there.
+    """The study at a database, made if it is not there: by one process at a time.
 
     Args:
       url: of the database, as SQLAlchemy has it.
