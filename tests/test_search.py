@@ -120,14 +120,20 @@ GOOD, CHEAP, BEATEN = (
 )
 
 
-def test_parents_are_of_the_front(monkeypatch):
-    parents = []
+@pytest.fixture
+def parents(monkeypatch):
+    """What mutants are made of, as they are made."""
+    mutated = []
 
     def spy(space, point, rng):
-        parents.append(point)
+        mutated.append(point)
         return mutate(space, point, rng)
 
     monkeypatch.setattr(sampler_module, "mutate", spy)
+    return mutated
+
+
+def test_parents_are_of_the_front(parents):
     # The mutants are failed, so that the front stays what it is.
     trials = [
         in_space(GOOD, 30.0, 0.2, 10.0),
@@ -159,9 +165,14 @@ def test_nothing_is_proposed_twice_nor_what_is_unacceptable():
     assert {ask(study)["width"] for _ in range(5)} == {16}
 
 
-def test_without_anything_finished_any_point_is_proposed():
+def test_without_anything_finished_the_seeds_are_parents(parents):
+    assert set(ask(made_study(ParetoES(SPACE, 3)))) == {field.name for field in SPACE}
+    assert parents == []  # there was not even a seed: any point
     study = made_study(ParetoES(SPACE, 3))
-    assert len({tuple(ask(study).items()) for _ in range(8)}) == 8
+    study.enqueue_trial(CHEAP)
+    study.ask(sampler_module.distributions(SPACE))  # and is running
+    ask(study)
+    assert parents[0] == CHEAP
 
 
 def test_the_front_of_three_axes():

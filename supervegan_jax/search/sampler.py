@@ -58,11 +58,12 @@ class ParetoES(BaseSampler):
     def sample_relative(
         self, study: Study, trial: FrozenTrial, search_space: dict[str, BaseDistribution]
     ) -> dict[str, Any]:
-        """A mutant that was not tried yet; any point while nothing has been finished."""
+        """A mutant that was not tried yet; of any trial's network while none has been finished."""
         rng = np.random.default_rng([self._seed, trial.number])
         trials = study.get_trials(deepcopy=False)
-        tried = [other.system_attrs.get("fixed_params", other.params) for other in trials]
-        parents = [parent.point for parent in pool(candidates(trials), self._cost)]
+        points = [other.system_attrs.get("fixed_params", other.params) for other in trials]
+        tried = [point for point in points if len(point) == len(self._space)]  # but for this one
+        parents = [parent.point for parent in pool(candidates(trials), self._cost)] or tried
         for count in range(_DRAWS):
             if parents:
                 child = parents[rng.integers(len(parents))]
