@@ -1,5 +1,6 @@
 """The architecture search without any training: space, sampler, front, files."""
 
+import dataclasses
 import importlib
 import itertools
 import json
@@ -339,6 +340,19 @@ def test_the_chosen_config_trains_the_very_network(elsewhere, tmp_path, request)
     base = supervegan4_small.get_config()
     assert config.phases == base.phases and config.optimizer == base.optimizer
     assert "\n    c.model.width = 24\n" in (tmp_path / "chosen.py").read_text()
+
+
+def test_any_completed_trial_may_be_chosen(tmp_path):
+    model = supervegan4_small.get_config().model.to_dict()
+    search = Search(model, tmp_path / "x.py", "ms", tmp_path, trial=0)
+    other = dict(SMALL_4, width=24)
+    trials = [finished(other, 20.0, 0.5, 900.0), finished(SMALL_4, 25.0, 0.3, 100.0)]
+    for number, trial in enumerate(trials):
+        trial.number = number
+    assert "chosen: trial 0" in write_results(search, trials)
+    assert "    c.model.width = 24\n" in (tmp_path / "chosen.py").read_text()
+    with pytest.raises(ValueError, match="--choose 2: no trial of that number"):
+        write_results(dataclasses.replace(search, trial=2), trials)
 
 
 def test_a_search_without_anything_finished_says_so(tmp_path):

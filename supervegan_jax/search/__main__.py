@@ -37,6 +37,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--max-macs", type=float, default=0.0, metavar="N", help="larger ones are not trained")
     add("--timing-seconds", type=float, default=8.0, help="of each network (default: %(default)s)")
     add("--seed", type=int, default=0, help="of everything random (default: %(default)s)")
+    add("--choose", type=int, metavar="TRIAL", help="for chosen.py (default: best at equal cost)")
     add("--storage", metavar="URL", help="of the database (default: SQLite in the workdir)")
     return parser.parse_args(arguments)
 
@@ -82,7 +83,7 @@ def main(arguments: list[str] | None = None) -> int | None:
     )
     url = options.storage or f"sqlite:///{workdir.resolve() / 'study.db'}"
     try:
-        search(settings, workdir, url, options.trials, options.workers)
+        search(settings, workdir, url, options.trials, options.workers, options.choose)
     except Interrupted as stop:
         print(f"{stop}; the same command goes on from there", file=sys.stderr)
         return 143

@@ -26,12 +26,14 @@ class Search:
       config: the file it is from.
       cost: the front's third axis.
       workdir: where files go.
+      trial: whose network is chosen; None chooses by `front.choose`.
     """
 
     model: Mapping[str, Any]
     config: Path
     cost: str
     workdir: Path
+    trial: int | None = None
 
     @property
     def base(self) -> Point:
@@ -40,7 +42,11 @@ class Search:
 
 
 def write_results(search: Search, trials: Sequence[FrozenTrial]) -> str:
-    """Writes every file and returns what is to be printed."""
+    """Writes every file and returns what is to be printed.
+
+    Raises:
+      ValueError: the trial to choose was not completed.
+    """
     found = candidates(trials)
     counts = {state: sum(t.state == state for t in trials) for state in TrialState}
     head = (
@@ -56,11 +62,15 @@ def write_results(search: Search, trials: Sequence[FrozenTrial]) -> str:
     draw(found, front, related, search.workdir / PLOT)
     lines = [head, "", _front_table(found, front, search.base), "", _correlation_table(related)]
     chosen = choose(found, search.base, search.cost)
+    if search.trial is not None:
+        chosen = next((c for c in found if c.number == search.trial), None)
+        if chosen is None:
+            raise ValueError(f"--choose {search.trial}: no trial of that number was completed")
     if chosen is not None:
         path = search.workdir / CHOSEN
         write_whole(path, config_text(search, chosen))
         lines += ["", f"chosen: trial {chosen.number}, {path}"]
-        if chosen.point == search.base:
+        if chosen.point == search.base and search.trial is None:
             lines[-1] += " (the base network: nothing beat it at its cost)"
     names = ", ".join((FRONT, TRIALS, PLOT))
     return "\n".join([*lines, f"written to {search.workdir}: {names}"])

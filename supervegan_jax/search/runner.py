@@ -27,7 +27,14 @@ from supervegan_jax.training.workdir import locked
 _END_SECONDS: Final = 30  # that workers have to queue their candidates again
 
 
-def search(settings: Settings, workdir: Path, url: str, trials: int, workers: int) -> None:
+def search(
+    settings: Settings,
+    workdir: Path,
+    url: str,
+    trials: int,
+    workers: int,
+    chosen: int | None = None,
+) -> None:
     """Runs a search to so many finished trials, or goes on with it, and writes its results.
 
     Args:
@@ -36,6 +43,7 @@ def search(settings: Settings, workdir: Path, url: str, trials: int, workers: in
       url: of the database of its trials.
       trials: completed and stopped ones, those of earlier runs and other workers included.
       workers: processes; one works in this one.
+      chosen: number of the trial whose network is chosen; None chooses the best at equal cost.
 
     Raises:
       ValueError: bad settings, a study of another search, or a worker that failed.
@@ -56,7 +64,7 @@ def search(settings: Settings, workdir: Path, url: str, trials: int, workers: in
             else:
                 _spawn(workers, settings, workdir, url, trials)
     finally:
-        shown = Search(model, settings.config_path, settings.cost, workdir)
+        shown = Search(model, settings.config_path, settings.cost, workdir, chosen)
         print(write_results(shown, study.get_trials(deepcopy=False)), flush=True)
 
 
