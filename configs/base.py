@@ -147,5 +147,5 @@ def get_config() -> ConfigDict:
     c.evaluate_every = 5_000
     c.checkpoint_every = 1_000
     c.keep_checkpoints = 2  # newest checkpoints that stay
-    c.evaluation_frames = 8  # held-out frames scored of each clip
+    c.evaluation_frames = 8  # held-out frames scored of each clip; 0 scores none at all
     return c.lock()

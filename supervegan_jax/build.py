@@ -11,7 +11,7 @@ import numpy as np
 from flax import linen as nn
 from ml_collections import ConfigDict
 
-from supervegan_jax.data.records import Window
+from supervegan_jax.data.records import Window, truth_shape
 from supervegan_jax.losses.adversarial import ADVERSARIAL_LOSSES, AdversarialLoss
 from supervegan_jax.losses.perceptual import perceptual_loss
 from supervegan_jax.models import build_generator
@@ -201,6 +201,15 @@ def reads_peaks(config: ConfigDict) -> bool:
     """Whether the network reads the peak frames around a frame."""
     generator: Any = build_model(config)
     return bool(generator.reading == "peaks")
+
+
+def batch_shapes(config: ConfigDict) -> dict[str, tuple[int, ...]]:
+    """The shapes of a training batch's uint8 arrays."""
+    data, window = config.data, training_window(config)
+    return {
+        "lr": (data.batch_size, window.frames, data.patch_size, data.patch_size, 3),
+        "hr": (data.batch_size, *truth_shape(window, config.model.scale * data.patch_size)),
+    }
 
 
 def build_batches(config: ConfigDict, records: Path) -> Batches:

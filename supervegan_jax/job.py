@@ -39,7 +39,7 @@ def train(config: ConfigDict, workdir: Path) -> None:
 
     records = prepare_records(config, workdir)
     clips = load_held_out(config, records)
-    if not clips:
+    if not clips and config.evaluation_frames:
         print(f"note: {records} holds no frames out (data_prep's --holdout): nothing is scored")
     evaluator = Evaluator(system.generator, load_lpips_params("alexnet"))
 
@@ -53,7 +53,7 @@ def train(config: ConfigDict, workdir: Path) -> None:
     if not clips:
         seconds = time.monotonic() - start
         write_json(workdir / "summary.json", {"seconds": round(seconds, 1)})
-        print(f"{seconds:.0f} s in all; nothing was held out to score")
+        print(f"{seconds:.0f} s in all; no held-out frames were scored")
         return
     rows, of_clips = summary.summarize(evaluator, state.ema, clips, workdir)
     kbps = sum(clip.measured_kbps for clip in clips) / len(clips)
@@ -73,7 +73,10 @@ def check_devices(config: ConfigDict) -> Parallel:
 
 
 def load_held_out(config: ConfigDict, records: Path) -> list[ValidationClip]:
-    """The held-out frames of records, as the config's network reads them; [] if there are none.
+    """The held-out frames of records, as the config's network reads them.
+
+    Returns:
+      [] if the records have none, or the config wants none.
 
     Raises:
       ValueError: the records do not fit the config.
@@ -84,7 +87,7 @@ def load_held_out(config: ConfigDict, records: Path) -> list[ValidationClip]:
         patch_size=config.data.patch_size,
         peaks=build.reads_peaks(config),
     )
-    if not preparation.validation:
+    if not preparation.validation or not config.evaluation_frames:
         return []
     generator: Any = build.build_model(config)
     return load_validation(records, config.evaluation_frames, generator.frames, generator.reading)

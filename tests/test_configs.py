@@ -15,7 +15,7 @@ from supervegan_jax.models import PUBLISHED
 from supervegan_jax.models.single_stage import as_parameters
 from supervegan_jax.models.supervegan import VARIANTS
 
-NAMES = [module.name for module in pkgutil.iter_modules(configs.__path__)]
+NAMES = [m.name for m in pkgutil.iter_modules(configs.__path__) if not m.ispkg]
 
 
 def load(name: str) -> ConfigDict:

@@ -13,7 +13,6 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from supervegan_jax import build
-from supervegan_jax.data.records import truth_shape
 from supervegan_jax.data.throughput import patches_per_second
 from supervegan_jax.training.parallel import Parallel, share_cores
 from supervegan_jax.training.phases import Phase
@@ -76,15 +75,11 @@ def time_step(config: ConfigDict, phases: tuple[Phase, ...], phase: Phase, secon
     """Patches/s of one phase's compiled step on a batch of noise, `seconds` long; the median."""
     system = build.build_system(config, phases)
     parallel = Parallel(config.parallel)
-    size, patch, scale = config.data.batch_size, config.data.patch_size, config.model.scale
-    window = build.training_window(config)
+    size, scale = config.data.batch_size, config.model.scale
     rng = np.random.default_rng(0)
-    shapes = {
-        "lr": (window.frames, patch, patch, 3),
-        "hr": truth_shape(window, scale * patch),
-    }
     noise = {
-        name: rng.integers(0, 256, (size, *shape), dtype=np.uint8) for name, shape in shapes.items()
+        name: rng.integers(0, 256, shape, dtype=np.uint8)
+        for name, shape in build.batch_shapes(config).items()
     }
     frozen = build.load_frozen(config, phases)
     state = parallel.place_state(create_state(system, scale=scale, seed=0, frozen=frozen))

@@ -14,6 +14,8 @@ from typing import Final
 import numpy as np
 from scipy.interpolate import PchipInterpolator
 
+from supervegan_jax.evaluation.bootstrap import mean_interval
+
 INSIDE, BELOW, BEYOND = "inside", "below", "beyond"
 # How a curve is taken that falls somewhere although the bitrate rises.
 NON_MONOTONE: Final = ("error", "envelope")
@@ -206,17 +208,7 @@ def pool(
     if below and beyond:
         return Pooled(None, "", None, None, *counts)
     logs = np.log([one.kbps for one in equivalents])
-    low = high = None
-    if len(logs) > 1:
-        low, high = _interval(logs, confidence, resamples, seed)
+    found = mean_interval(logs, confidence=confidence, resamples=resamples, seed=seed)
+    low, high = (None if end is None else math.exp(end) for end in (found.low, found.high))
     bound = ">" if beyond else "<" if below else "="
-    return Pooled(math.exp(logs.mean()), bound, low, high, *counts)
-
-
-def _interval(
-    logs: np.ndarray, confidence: float, resamples: int, seed: int
-) -> tuple[float, float]:
-    draws = np.random.default_rng(seed).integers(0, len(logs), (resamples, len(logs)))
-    tail = (1 - confidence) / 2
-    low, high = np.quantile(logs[draws].mean(axis=1), [tail, 1 - tail])
-    return math.exp(low), math.exp(high)
+    return Pooled(math.exp(found.mean), bound, low, high, *counts)

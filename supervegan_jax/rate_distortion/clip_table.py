@@ -7,6 +7,7 @@ import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from supervegan_jax.evaluation.bootstrap import Interval
 from supervegan_jax.evaluation.results import format_columns, write_whole
 from supervegan_jax.evaluation.scoring import METRICS
 from supervegan_jax.rate_distortion.curves import Point, label, names, pool_points, select
@@ -100,6 +101,12 @@ def table_title(metric: str) -> str:
     return METRICS[metric].title + (f" x{factor}" if factor != 1 else "")
 
 
+def shown_difference(metric: str, found: Interval) -> str:
+    """A difference of scores as tables print it, with the factor and digits that scores have."""
+    factor = _FACTORS.get(metric, 1)
+    return found.times(factor).shown(_DIGITS.get(metric, METRICS[metric].digits))
+
+
 def rank_scores(metric: str, scores: Sequence[float | None]) -> list[Cell]:
     """The scores as printed, the best and the second best of them marked."""
     digits = _DIGITS.get(metric, METRICS[metric].digits)
@@ -147,14 +154,15 @@ def render(table: ClipTable, path: Path) -> str:
     """
     check_format(path)
     writers: dict[str, Callable[[ClipTable], str]] = {
-        ".md": _as_markdown,
+        ".md": as_markdown,
         ".csv": _as_csv,
         ".html": as_html,
     }
     return writers[path.suffix](table)
 
 
-def _as_markdown(table: ClipTable) -> str:
+def as_markdown(table: ClipTable) -> str:
+    """Rows of Markdown, without the title; best bold, second best underlined."""
     marks = ("{}", "**{}**", "<u>{}</u>")
     lines = [table.header, ("---", *("---:" for _ in table.header[1:]))]
     for clip, cells in table.rows:

@@ -13,7 +13,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,9 @@ VERSION = 1
 class Workspace:
     """The folder; see the module."""
 
-    def __init__(self, root: Path):
-        """Names the folder; it is made by `locked`."""
-        self.root = root
+    def __init__(self, root: Path, kinds: Sequence[str] = KINDS):
+        """Names the folder and those in it; they are made by `locked`."""
+        self.root, self._kinds = root, tuple(kinds)
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
@@ -39,14 +39,14 @@ class Workspace:
           ValueError: another process is at work there.
           OSError: the folder cannot be made or written.
         """
-        for kind in KINDS:
+        for kind in self._kinds:
             (self.root / kind).mkdir(parents=True, exist_ok=True)
         with open(self.root / ".lock", "w", encoding="utf-8") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise ValueError(f"another process is at work in {self.root}") from None
-            for kind in KINDS:
+            for kind in self._kinds:
                 for leftover in (self.root / kind).glob(".*.tmp"):
                     leftover.unlink()
             yield

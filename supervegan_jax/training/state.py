@@ -63,11 +63,8 @@ def create_state(
     params = jax.tree.map(jnp.asarray, params)
     discriminator: Params = {}
     if system.discriminator is not None:
-        side = system.discriminator_crop or 64  # without a crop, any size will do
-        shown = jax.tree.map(
-            lambda x: jnp.zeros(x.shape, x.dtype),
-            jax.eval_shape(partial(_shown, system, params, frozen or {}, side, scale)),
-        )
+        shapes = _shown_shapes(system, params, frozen or {}, scale)
+        shown = jax.tree.map(lambda x: jnp.zeros(x.shape, x.dtype), shapes)
         variables = init_variables(system.discriminator, key_discriminator, shown)
         discriminator = join_variables(variables)
     return TrainState(
@@ -78,6 +75,34 @@ def create_state(
         discriminator=discriminator,
         discriminator_moments=system.optimizer.init(discriminator),
     )
+
+
+def state_shapes(system: System, *, scale: int, frozen: Params | None = None) -> TrainState:
+    """The shapes of `create_state`'s arrays, without computing any; the arguments are its own."""
+    generator: Any = system.generator
+    key = jax.random.key(0)
+    lr = jax.ShapeDtypeStruct(input_shape(generator, 16, 16), jnp.float32)
+    params = as_parameters(generator, jax.eval_shape(generator.init, key, lr))
+    discriminator: Params = {}
+    if system.discriminator is not None:
+        shown = _shown_shapes(system, params, frozen or {}, scale)
+        discriminator = join_variables(jax.eval_shape(system.discriminator.init, key, shown))
+    moments = {
+        group: jax.eval_shape(system.optimizer.init, values) for group, values in params.items()
+    }
+    return TrainState(
+        step=jax.eval_shape(partial(jnp.zeros, (), jnp.int32)),
+        params=params,
+        ema=params,
+        moments=moments,
+        discriminator=discriminator,
+        discriminator_moments=jax.eval_shape(system.optimizer.init, discriminator),
+    )
+
+
+def _shown_shapes(system: System, params: Params, frozen: Params, scale: int) -> Any:
+    side = system.discriminator_crop or 64  # without a crop, any size will do
+    return jax.eval_shape(partial(_shown, system, side=side, scale=scale), params, frozen)
 
 
 def _shown(system: System, params: Params, frozen: Params, side: int, scale: int) -> Any:

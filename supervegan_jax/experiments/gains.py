@@ -1,0 +1,45 @@
+"""Differences between curves of a run at one bitrate, with intervals over clips and seeds."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from supervegan_jax.evaluation.bootstrap import Interval, mean_interval
+from supervegan_jax.rate_distortion.curves import Point, names, select
+from supervegan_jax.rate_distortion.settings import BICUBIC
+
+
+def scores_of(
+    points: Sequence[Point], curves: Sequence[str], *, codec: str, kbps: int, metric: str
+) -> np.ndarray:
+    """The scores of several curves, [curves, clips].
+
+    Raises:
+      ValueError: a clip has no finite score of one of them.
+    """
+    clips = names(points, "clip")
+    here = select(points, codec=codec, target_kbps=kbps)
+    table = np.full((len(curves), len(clips)), np.nan)
+    for point in here:
+        if point.curve in curves:
+            score = point.scores[metric]
+            row, column = curves.index(point.curve), clips.index(point.clip)
+            table[row, column] = np.nan if score is None else score
+    for curve, scores in zip(curves, table, strict=True):
+        if not np.isfinite(scores).all():
+            raise ValueError(f"{curve} has no {metric} of every clip with {codec} at {kbps} kbit/s")
+    return table
+
+
+def bicubic_curve(points: Sequence[Point], scale: int) -> str:
+    """The name of the plain enlargement of this scale among a run's curves."""
+    curves = names(points, "curve")
+    return BICUBIC if BICUBIC in curves else f"{BICUBIC} x{scale}"
+
+
+def gain(
+    points: Sequence[Point], curve: str, anchor: str, *, codec: str, kbps: int, metric: str
+) -> Interval:
+    """How much larger a curve's score is than another's, clip by clip; see `mean_interval`."""
+    first, second = scores_of(points, (curve, anchor), codec=codec, kbps=kbps, metric=metric)
+    return mean_interval(first - second)

@@ -1,0 +1,462 @@
+"""`experiment`: a small one from end to end, its budget, its cache and its verdicts."""
+
+import json
+import os
+import signal
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from conftest import make_small_system
+from ml_collections import ConfigDict
+from PIL import Image
+from video_samples import make_video
+
+from configs import fsrcnn, no_prog, supervegan4_small
+from configs import tiny as tiny_config
+from configs.experiments import ablations_small
+from configs.experiments import base as experiment_base
+from data_prep.prepare import prepare
+from supervegan_jax import build, experiment, job
+from supervegan_jax.benchmarking.training import load_config
+from supervegan_jax.data.records import read_preparation
+from supervegan_jax.evaluation.bootstrap import Interval, mean_interval
+from supervegan_jax.experiments import ablations, codecs, equal_compute
+from supervegan_jax.experiments.outcome import to_markdown
+from supervegan_jax.rate_distortion.curves import Point
+from supervegan_jax.training.phases import make_phases
+from supervegan_jax.training.state import create_state, state_shapes
+from supervegan_jax.trials import plan
+from supervegan_jax.trials.budget import fit_steps, macs_of_step, step_macs, total_macs
+from supervegan_jax.trials.training import seconds_of_steps
+from supervegan_jax.weights.load import load_model
+
+CONFIGS = Path(__file__).parents[1] / "configs" / "experiments"
+CONFIG = """
+from ml_collections import ConfigDict
+from configs import duf16, fsrcnn
+from configs.experiments import base
+
+def network(width):
+    training = base.brief(fsrcnn.get_config())
+    training.model.width, training.model.shrunk_width, training.model.mapping_layers = width, 4, 1
+    training.data.batch_size, training.data.patch_size = 4, 16
+    training.checkpoint_every, training.log_every = 4, 1
+    return training
+
+def get_config():
+    c = base.get_config()
+    c.results = "equal_compute"
+    c.budget_tmacs = 1e-4
+    c.trials = ConfigDict({"narrow": network(8), "wide": network(12)})
+    c.counted = ConfigDict({"duf16": duf16.get_config()})
+    c.input_kbps, c.reference_kbps, c.metrics, c.frame_step = (60, 250), (60, 250), ("psnr",), 5
+    c.max_frames = 10
+    return c
+"""
+
+
+# The budget ---------------------------------------------------------------------------------
+
+
+def test_a_step_of_one_layer_costs_its_product_and_its_gradient():
+    fields = {"steps": 1, "trains": ("stage_a",), "alpha": (0.0, 0.0), "weights": {"mse_a": 1.0}}
+    phases = make_phases(("a",), {"a": fields})
+    system = make_small_system(phases, discriminator=None)
+    batch = {
+        "lr": jax.ShapeDtypeStruct((2, 5, 8, 6, 3), jnp.uint8),
+        "hr": jax.ShapeDtypeStruct((2, 32, 24, 3), jnp.uint8),
+    }
+    # A product of 3 by 3 at 2 x 8 x 6 places of the middle frame: the layer's own and its weights'
+    # gradient; images need none. Stage B is such a layer at four times the places. This generator
+    # always computes it, but the phase does not train it: it has no gradients.
+    product = 2 * 8 * 6 * 3 * 3
+    assert macs_of_step(system, phases[0], batch, {}, 4) == 2 * product + 4 * product
+
+
+def test_the_shapes_of_a_state_are_those_of_its_arrays(phases, frozen):
+    system = make_small_system(phases)
+    made = create_state(system, scale=4, seed=0, frozen=frozen)
+    told = state_shapes(system, scale=4, frozen=frozen)
+    assert jax.tree.structure(made) == jax.tree.structure(told)
+    for one, other in zip(jax.tree.leaves(made), jax.tree.leaves(told), strict=True):
+        assert (one.shape, one.dtype) == (other.shape, other.dtype)
+
+
+def test_a_step_of_fsrcnn_is_counted_layer_by_layer():
+    config = fsrcnn.get_config()
+    config.data.batch_size, config.data.patch_size = 2, 16
+    places, width, shrunk, layers = 2 * 16 * 16, 56, 12, 4
+    first = 25 * 3 * width
+    inner = 2 * width * shrunk + layers * 9 * shrunk**2
+    last = 81 * width * 3
+    macs = step_macs(config)["train"]
+    # Every layer costs its product, its weights' gradient and its input's, the first has no input
+    # gradient; borders and what the deconvolution cuts off make the last one's count larger.
+    least = places * (2 * first + 3 * inner + 3 * last)
+    assert least <= macs < 1.9 * least
+    assert total_macs(config, {"train": macs}) == 400_000 * macs
+
+
+def test_steps_share_a_budget_in_their_proportion():
+    config = tiny_config.get_config()
+    for name, steps in (("stage_a", 100), ("blend", 50), ("full", 200)):
+        config.phases[name].steps = steps
+    macs = {"stage_a": 10, "blend": 20, "full": 40}  # 10,000 in all
+    fit_steps(config, macs, 5_010)
+    assert [config.phases[n].steps for n in config.phase_names] == [50, 25, 100]
+    fit_steps(config, macs, 110)  # 20, 9 and 80 of it would be the shares
+    assert [config.phases[n].steps for n in config.phase_names] == [1, 1, 2]
+    config.phases.stage_a.steps = 0
+    fit_steps(config, macs, 600)
+    assert [config.phases[n].steps for n in config.phase_names] == [0, 6, 12]
+    with pytest.raises(ValueError, match=r"5.9e-11 TMAC .* supervegan's phases; 6e-11 are"):
+        fit_steps(config, macs, 59)
+
+
+# Plans --------------------------------------------------------------------------------------
+
+
+def test_a_field_is_set_by_its_name_and_kind():
+    c = ablations_small.get_config()
+    plan.set_field(c, "seeds=3,4")
+    plan.set_field(c, "seeds=5")
+    assert c.seeds == (5,)
+    plan.set_field(c, "codecs=h264,vp9")
+    assert c.codecs == ("h264", "vp9")
+    plan.set_field(c, "results=codecs")
+    plan.set_field(c, "budget_tmacs=2")
+    plan.set_field(c, "trials.full_4x.optimizer.learning_rate=3e-4")
+    assert (c.budget_tmacs, c.trials.full_4x.optimizer.learning_rate) == (2.0, 3e-4)
+    for text in ("sedes=1", "seeds", "trials.none.data.batch_size=4", "trials.full_4x.no=1"):
+        with pytest.raises(ValueError, match=r"FIELD=VALUE of the experiment's config"):
+            plan.set_field(c, text)
+    with pytest.raises(ValueError, match="frame_step is 32; a int is accepted"):
+        plan.set_field(c, "frame_step=many")
+
+
+def write_folder(folder: Path, scale: int, kbps: list[int], patch: int = 64, frames: int = 5):
+    folder.mkdir()
+    content = {"version": 1, "scale": scale, "patch_size": patch, "frames": frames, "seed": 0}
+    content |= {"bitrate_kbps": kbps, "codecs": ["h264"], "patch_count": 0, "data": ".."}
+    content |= {"clips": [], "validation": []}
+    (folder / "preparation.json").write_text(json.dumps(content))
+    return read_preparation(folder)
+
+
+def test_a_network_reads_the_records_of_its_scale_size_and_bitrate(tmp_path):
+    folders = [
+        write_folder(tmp_path / "two", 2, [250]),
+        write_folder(tmp_path / "four", 4, [250]),
+        write_folder(tmp_path / "high", 4, [1000]),
+        write_folder(tmp_path / "small", 4, [250], patch=24),
+    ]
+    config = supervegan4_small.get_config()
+    config.prepare.bitrates_kbps = (1000,)
+    found = plan.choose_records("net", config, folders, exact=False)
+    assert found == tmp_path / "high"
+    config.prepare.bitrates_kbps = (250,)
+    assert plan.choose_records("net", config, folders, exact=False) == tmp_path / "four"
+    config.prepare.bitrates_kbps = (500,)
+    with pytest.raises(ValueError, match=r"net needs one folder .* of \[500\] kbit/s; 0 of"):
+        plan.choose_records("net", config, folders, exact=False)
+    # A single folder that fits is taken, unless it has to be of the bitrates.
+    assert plan.choose_records("net", config, folders[:2], exact=False) == tmp_path / "four"
+    with pytest.raises(ValueError, match="0 of --records fit"):
+        plan.choose_records("net", config, folders[:2], exact=True)
+    wide = supervegan4_small.get_config()
+    wide.data.truths = 3
+    with pytest.raises(ValueError, match="7 input frames, 3 of them with ground truth, are asked"):
+        plan.choose_records("net", wide, folders[1:2], exact=False)
+
+
+@pytest.mark.parametrize("name", sorted(p.stem for p in CONFIGS.glob("[!_]*.py")))
+def test_every_experiment_changes_fields_and_builds_its_networks(name):
+    path = CONFIGS / f"{name}.py"
+    config = load_config(path)
+    assert set(config) == set(experiment_base.get_config())
+    for training in (*config.trials.values(), *config.counted.values()):
+        assert build.build_phases(training)[-1].end > 0
+        build.build_model(training)
+        sizes = training.data.batch_size, training.optimizer.accumulate
+        assert sizes[0] % (2 * sizes[1]) == 0  # for machines of two cores
+    if name != "base":
+        assert f"--config configs/experiments/{name}.py" in path.read_text()
+
+
+def test_variants_differ_by_their_ablation_alone():
+    trials = ablations_small.get_config().trials
+    for scale in (4, 2):
+        full = trials[f"full_{scale}x"].to_dict()
+        assert full["model"]["scale"] == scale
+        for name in ("no_prog", "no_mse_a"):
+            other = trials[f"{name}_{scale}x"].to_dict()
+            assert {k for k in full if full[k] != other[k]} == {"ablation"}
+            assert other["ablation"] == name
+    steps = [build.build_phases(trials[n])[-1].end for n in ("full_4x", "no_prog_4x")]
+    assert steps[0] == steps[1]
+    assert no_prog.get_config().ablation == "no_prog"
+
+
+# Intervals and verdicts ----------------------------------------------------------------------
+
+
+def test_intervals_over_clips_and_seeds():
+    assert mean_interval(np.array([2.0])) == Interval(2.0)
+    both = mean_interval(np.array([[1.0, 1.0], [3.0, 3.0]]))
+    assert (both.mean, both.low, both.high) == (2.0, 1.0, 3.0)  # two seeds: from worst to best
+    same = mean_interval(np.full((3, 5), -0.5))
+    assert (same.mean, same.low, same.high) == (-0.5, -0.5, -0.5)
+    rng = np.random.default_rng(0)
+    normal = mean_interval(rng.normal(size=400))
+    assert normal.high - normal.low == pytest.approx(2 * 1.96 / 20, rel=0.15)
+    assert both.shown(1) == "+2.0 [+1.0, +3.0]"
+    assert Interval(-1.0).times(10).shown(0) == "-10"
+    with pytest.raises(ValueError, match="0 values"):
+        mean_interval(np.zeros(0))
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "sign", "verdict"),
+    [
+        (-0.3, -0.1, -1, ablations.HOLDS),
+        (0.1, 0.3, -1, ablations.FAILS),
+        (0.1, 0.3, 1, ablations.HOLDS),
+        (-0.3, -0.1, 1, ablations.FAILS),
+        (-0.1, 0.1, 1, ablations.OPEN),
+        (0.0, 0.2, 1, ablations.OPEN),
+        (None, None, -1, ablations.OPEN),
+    ],
+)
+def test_verdicts_follow_the_interval(low, high, sign, verdict):
+    finding = ablations.Finding("x helps", "psnr", 4, Interval(0.0, low, high), sign)
+    assert finding.verdict == verdict
+    assert f"x helps: **{verdict}**" in str(finding)
+
+
+def scored(clip: str, curve: str, lpips: float, psnr: float, kbps: int, scale: int) -> Point:
+    scores = {"lpips": lpips, "psnr": psnr}
+    return Point(clip, "h264", curve, scale, kbps, float(kbps), kbps / 1e4, scores)
+
+
+def ablation_points() -> list[Point]:
+    """Two clips, two seeds: no_prog is worse, no_mse_a undecided, stage B costs PSNR at both."""
+    points = []
+    for scale, kbps in ((4, 250), (2, 750)):
+        for clip, level in (("a", 0.0), ("b", 0.1)):
+            points.append(scored(clip, f"bicubic x{scale}", 0.5 + level, 25, kbps, scale))
+            for seed in (0, 1):
+                for name, lpips, psnr in (
+                    ("full", 0.2, 28.0),
+                    ("no_prog", 0.3 + seed / 100, 27.5),
+                    ("no_mse_a", 0.2 + (-0.01, 0.02)[seed], 28.0 + (-0.1, 0.1)[seed]),
+                ):
+                    curve = f"{name}_{scale}x_s{seed}"
+                    points.append(scored(clip, curve, lpips + level, psnr, kbps, scale))
+                    stage_a = scored(clip, f"{curve}:a", 0.4 + level, psnr + 0.5, kbps, scale)
+                    points.append(stage_a)
+    return points
+
+
+def test_findings_of_ablations_by_hand():
+    variants = {
+        (ablation, scale): [f"{ablations.TITLES[ablation]}_{scale}x_s{seed}" for seed in (0, 1)]
+        for scale in (4, 2)
+        for ablation in ("", "no_prog", "no_mse_a")
+    }
+    outcome = ablations.describe(
+        ablation_points(),
+        variants,
+        (0, 1),
+        codec="h264",
+        kbps={4: 250, 2: 750},
+        metrics=("lpips", "psnr"),
+    )
+    found = {(f["claim"], f["metric"], f["scale"]): f for f in outcome.values["findings"]}
+    assert len(found) == 12
+    progress = found["progressive training helps", "lpips", 4]
+    assert progress["verdict"] == ablations.HOLDS
+    assert progress["difference"]["mean"] == pytest.approx(-0.105)
+    assert progress["difference"]["low"] == pytest.approx(-0.11)
+    assert progress["difference"]["high"] == pytest.approx(-0.10)
+    keeping = "keeping the loss on stage A helps"
+    assert found[keeping, "lpips", 4]["verdict"] == ablations.OPEN
+    assert found["stage B costs PSNR", "psnr", 4]["verdict"] == ablations.HOLDS
+    assert found["stage B improves PSNR", "psnr", 2]["verdict"] == ablations.FAILS
+    assert found["stage B improves LPIPS", "lpips", 2]["verdict"] == ablations.HOLDS
+    text = to_markdown(outcome)
+    assert "| 4x at 250 kbit/s, full, stage B | -3.000 [-3.000, -3.000] | +3.00 [" in text
+    assert "* 4x: progressive training helps: **holds** (LPIPS (AlexNet) x10 -1.050 [" in text
+    # With a variant left out its findings are, too.
+    del variants["no_prog", 4], variants["", 2]
+    assert len(ablations.findings(ablation_points(), variants, codec="h264", kbps={4: 250, 2: 750}))
+
+
+def test_gains_codec_by_codec(tmp_path):
+    points = []
+    for codec, gain in (("h264", 0.1), ("av1", 0.0)):
+        for clip, level in (("a", 0.0), ("b", 0.2)):
+            for curve, lpips in (("bicubic", 0.5), ("net", 0.5 - gain - level / 10)):
+                one = scored(clip, curve, lpips + level, 25, 250, 4)
+                points.append(Point(**{**vars(one), "codec": codec}))
+    outcome = codecs.describe(points, ("lpips",))
+    rows = {(g["codec"]): g for g in outcome.values["gains_over_bicubic"]}
+    assert rows["h264"]["mean"] == pytest.approx(-0.11)
+    assert rows["av1"]["low"] == pytest.approx(-0.02)
+    assert outcome.tables[0].rows[1][0] == "net, av1 at 250 (250) kbit/s"
+    outcome.drawings["gains_lpips"](tmp_path / "gains.png")
+    assert np.asarray(Image.open(tmp_path / "gains.png").convert("RGB")).std() > 10
+
+
+def test_a_table_of_equal_compute_says_what_is_too_heavy():
+    points = [
+        scored(clip, curve, lpips, psnr, 250, 1 if curve == "codec" else 4)
+        for clip in ("a", "b")
+        for curve, lpips, psnr in (("codec", 0.3, 27), ("bicubic", 0.4, 26), ("net", 0.2, 27))
+    ]
+    size = {"scale": 4, "parameters": 500_000, "frame_macs": 10**10, "patch_size": 32}
+    net = equal_compute.Cost("net", **size, batch_size=8, steps=100, macs=2e12, seconds=50.0)
+    heavy = equal_compute.Cost("giant", **size, batch_size=16, steps=3, macs=6e11, seconds=None)
+    outcome = equal_compute.describe(
+        points, [net, heavy], budget_tmacs=2.0, codec="h264", kbps=250, metrics=("lpips", "psnr")
+    )
+    text = to_markdown(outcome)
+    assert "| net | 0.5 | 10 | 8 of 32x32 | 20 | 100 | 800 | 2 | 0.01 |" in text
+    # 40 GMAC/s were seen, so that its 600 GMAC take 15 s.
+    assert "| 3 | 48 | 1.8 | not trained; a step about 15 s (estimate) |" in text
+    assert "| giant | too heavy: 3 steps of the budget |  |  |  |" in text
+    net_row = "| net | **2.000** | **2.000** | **2.000** | -2.000 [-2.000, -2.000] |"
+    assert net_row in text
+    assert outcome.values["scores"]["b"]["codec"] == {"lpips": 0.3, "psnr": 27}
+
+
+def test_the_time_of_steps_is_added_up_over_interruptions(tmp_path):
+    lines = [
+        {"step": 0, "compile_seconds": 9.0},
+        {"step": 10, "steps_per_second": 5.0},
+        {"step": 10, "psnr": 30.0},
+        {"step": 14, "steps_per_second": 2.0},
+    ]
+    path = tmp_path / "metrics.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert seconds_of_steps(path) == pytest.approx(10 / 5 + 4 / 2)
+
+
+# From end to end ----------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def prepared(tmp_path_factory):
+    """Records of a test picture, the picture as a clip, and an experiment's config."""
+    folder = tmp_path_factory.mktemp("experiment")
+    video = make_video(folder / "picture.mkv", frames=30)
+    records = prepare(
+        [video], folder / "data", bitrates_kbps=(60,), patch_size=16, patches=24, jobs=1
+    )
+    (folder / "config.py").write_text(CONFIG)
+    words = ["--config", folder / "config.py", "--records", records, "--clips", video]
+    return folder, [str(word) for word in words]
+
+
+@pytest.fixture
+def trainings(monkeypatch):
+    """The names of the networks' widths that were trained, in their order."""
+    begun = []
+    train = job.train
+
+    def noted(config: ConfigDict, workdir: Path) -> None:
+        begun.append(config.model.width)
+        train(config, workdir)
+
+    monkeypatch.setattr(job, "train", noted)
+    return begun
+
+
+def parameters(workdir: Path, name: str) -> str:
+    return load_model(str(workdir / "models" / name)).digest()
+
+
+def test_an_experiment_killed_and_resumed_equals_one_in_one_piece(
+    prepared, trainings, monkeypatch, capsys
+):
+    folder, words = prepared
+    whole, cut = folder / "whole", folder / "cut"
+    assert experiment.main([*words, "--workdir", str(whole)]) is None
+    assert trainings == [8, 12]
+    text = (whole / "results.md").read_text()
+    assert text in capsys.readouterr().out
+    assert "| duf16 | too heavy: 0 steps of the budget |" in text
+    content = json.loads((whole / "results.json").read_text())
+    steps = {cost["name"]: cost["steps"] for cost in content["costs"]}
+    assert steps["narrow"] > steps["wide"] > 4  # the same budget
+    for cost in content["costs"][:2]:
+        assert 0.8 * 1e8 < cost["macs"] <= 1e8
+    assert set(content["scores"]["picture"]) == {"codec", "bicubic", "narrow", "wide"}
+
+    source = build.build_batches
+
+    def killing(config: ConfigDict, records: Path):
+        def batches(phase, first_step):
+            for number, batch in enumerate(source(config, records)(phase, first_step)):
+                if config.model.width == 12 and number == 3:
+                    os.kill(os.getpid(), signal.SIGTERM)
+                yield batch
+
+        return batches
+
+    with monkeypatch.context() as patch:
+        patch.setattr(build, "build_batches", killing)
+        assert experiment.main([*words, "--workdir", str(cut)]) == 143
+    assert not (cut / "results.md").exists()
+    del trainings[:]
+    assert experiment.main([*words, "--workdir", str(cut)]) is None
+    assert trainings == [12]  # the other one was finished
+    assert "going on from the checkpoint of step" in capsys.readouterr().out
+    for name in ("narrow", "wide"):
+        assert parameters(cut, name) == parameters(whole, name)
+
+
+def test_only_what_changed_is_trained_again(prepared, trainings, capsys):
+    folder, words = prepared
+    words = [*words, "--workdir", str(folder / "whole")]
+    experiment.main(words)
+    assert trainings == []
+    before = {name: parameters(folder / "whole", name) for name in ("narrow", "wide")}
+    experiment.main([*words, "--set", "trials.wide.optimizer.learning_rate=2e-3"])
+    assert trainings == [12]
+    assert parameters(folder / "whole", "narrow") == before["narrow"]
+    assert parameters(folder / "whole", "wide") != before["wide"]
+    experiment.main([*words, "--only", "narrow"])
+    assert trainings == [12]
+    scores = json.loads((folder / "whole" / "results.json").read_text())["scores"]["picture"]
+    assert set(scores) == {"codec", "bicubic", "narrow"}
+    # What was trained before the change is still known.
+    capsys.readouterr()
+    experiment.main([*words, "--dry-run"])
+    out = capsys.readouterr().out
+    assert [line.split()[-1] for line in out.splitlines()[1:3]] == ["trained", "trained"]
+    assert "too heavy, counted only" in out
+
+
+def test_what_cannot_be_run_is_told_at_once(prepared, tmp_path):
+    _, words = prepared
+    words = [*words, "--workdir", str(tmp_path)]
+    for more, message in (
+        (["--only", "wyde"], "--only 'wyde'; this experiment trains narrow, wide"),
+        (["--set", "results=table"], "results 'table'; accepted are equal_compute, ablations"),
+        (["--set", "seeds=()"], r"seeds \(\); at least one"),
+        (["--set", "seeds=1,1"], r"seeds \(1, 1\); at least one"),
+        (["--set", "budget_tmacs=0"], "counted against a budget; budget_tmacs is 0"),
+        (["--set", "budget_tmacs=-1"], "a budget of -1 TMAC"),
+        (["--set", "metrics=sharpness"], "metric 'sharpness'; accepted"),
+        (["--set", "input_kbps=100"], "input kbps 100; at least two"),
+        (["--set", "kbps_4x=77"], "kbps_4x 77; input_kbps are 60, 250"),
+        (["--records", str(tmp_path / "none")], "none is no folder of records"),
+        (["--clips", str(tmp_path / "none.mp4")], "none.mp4"),
+        (["--config", "configs/tiny.py"], "is no experiment; see configs/experiments/"),
+    ):
+        with pytest.raises((ValueError, OSError), match=message):
+            experiment.main([*words, *more])
+    assert not list((tmp_path / "trainings").glob("*.json"))
