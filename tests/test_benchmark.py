@@ -78,6 +78,17 @@ def test_counted_by_hand(function, arguments, macs, moved):
     assert count_bytes(function, *arguments) == moved
 
 
+@pytest.mark.parametrize("stride", [1, 2])
+def test_a_gradient_costs_twice_the_convolution(stride):
+    def loss(x: jax.Array, k: jax.Array) -> jax.Array:
+        return convolve(x, k, stride=stride).sum()
+
+    arguments = shape(2, 10, 12, 16), shape(3, 3, 16, 8)
+    macs = 2 * (10 // stride) * (12 // stride) * 8 * 9 * 16
+    assert count_macs(loss, *arguments) == macs
+    assert count_macs(jax.grad(loss, (0, 1)), *arguments) == 3 * macs
+
+
 def test_a_limit_is_the_slower_of_the_two():
     limits = Limits(macs=100.0, bytes=10.0)
     assert limits.least_seconds(macs=200, moved=5) == 2.0

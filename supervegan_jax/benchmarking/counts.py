@@ -24,8 +24,8 @@ def count_parameters(generator: nn.Module) -> int:
 def count_macs(function: Callable[..., Any], *arguments: Any) -> int:
     """Multiply-accumulates of the convolutions and matrix products of `function(*arguments)`.
 
-    Products with the zeros that pad an image count, as is the custom; what is added, multiplied or
-    activated element by element does not.
+    Products with the zeros that pad an image count, as is the custom; those with zeros between its
+    values, and what is added, multiplied or activated element by element, do not.
 
     Args:
       function: traced, not run.
@@ -81,7 +81,9 @@ def _macs_of(equation: Any) -> int:
     outputs, numbers = math.prod(equation.outvars[0].aval.shape), equation.params
     if equation.primitive.name == "conv_general_dilated":
         features = right[numbers["dimension_numbers"].rhs_spec[0]]
-        return outputs * math.prod(right) // features
+        # Between the dilated input's values lie zeros: a strided convolution's gradient has as many
+        # products as the convolution.
+        return outputs * math.prod(right) // features // math.prod(numbers["lhs_dilation"])
     (contracted, _), _ = numbers["dimension_numbers"]
     return outputs * math.prod(left[axis] for axis in contracted)
 
