@@ -20,6 +20,7 @@ from supervegan_jax.training.parallel import share_cores
 from supervegan_jax.trials.plan import KINDS, Trial, count_steps, plan_trials, training_key
 from supervegan_jax.trials.results import RESULTS, check_kbps, counted_cost
 from supervegan_jax.trials.training import train_all
+from supervegan_jax.video import probe
 
 DEFAULT_RATE = 40e9  # multiply-accumulates a second that two CPU cores were seen to train with
 
@@ -78,6 +79,8 @@ def run_experiment(
     if config.results not in RESULTS:
         raise ValueError(f"results {config.results!r}; accepted are {', '.join(RESULTS)}")
     read_metrics(config.metrics)
+    for clip in clips:
+        probe.probe(clip)  # a mistyped name should not be told after hours of training
     share_cores(*_shared_sizes(config))
     workspace = Workspace(workdir, KINDS)
     with workspace.locked():
