@@ -27,7 +27,7 @@ from configs.experiments import base
 
 
 def get_config() -> ConfigDict:
-    """A budget of eight minutes each on two CPU cores, about 14,000 patches.
+    """A budget for two CPU cores: about 15,000 patches each.
 
     Losses and optimizers are the networks' own. Patches are smaller than theirs, or larger, so that
     all but FSRCNN see about as many: at equal cost nothing else decides that.

@@ -22,7 +22,9 @@ from supervegan_jax.trials.results import RESULTS, check_kbps, counted_cost
 from supervegan_jax.trials.training import train_all
 from supervegan_jax.video import probe
 
-DEFAULT_RATE = 40e9  # multiply-accumulates a second that two CPU cores were seen to train with
+DEFAULT_RATE = (
+    40e9  # multiply-accumulates a second, assumed for two CPU cores; only estimates use it
+)
 
 
 def dry_run(
