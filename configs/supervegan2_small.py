@@ -27,6 +27,7 @@ def get_config() -> ConfigDict:
     c.phases.stage_a.steps = 11_000
     c.phases.full.steps = 4_000
     c.phases.full.weights.adversarial = 2e-2
+    c.phases.full.weights.edge_grid = 0.0  # with it LPIPS fell by a fifth, not a quarter
     c.optimizer.learning_rate = 1.2e-3
     c.optimizer.discriminator_learning_rate = 1e-2
     c.prepare.bitrates_kbps = (150, 250, 500, 1000)
