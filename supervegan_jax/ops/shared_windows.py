@@ -81,7 +81,10 @@ def conv3d_windows(
       windows: places of [h, w, c].
       kernel: [kt, kh, kw, c, features], all sides odd.
       pad_time: keep the number of places (True) or shrink it by kt - 1 (False).
-      spatial_stride: step in h and w, as `conv3d` takes it.
+      spatial_stride: step in h and w, 1 or 2; with 2 the kernel is 3x3 in space, h and w are even.
+
+    Raises:
+      ValueError: another stride.
     """
     if spatial_stride != 1:
         cells = [without_stride(x, kernel, spatial_stride) for x in windows.tensors]
@@ -110,7 +113,7 @@ def conv3d_windows(
         for tensor, need in used.items():
             order = sorted(need)
             flat = jnp.concatenate([kernel[tap] for tap in order], axis=-1)
-            together = convolve(windows.tensors[tensor], flat, jnp.float32)
+            together = convolve(windows.tensors[tensor], flat, dtype=jnp.float32)
             for i, tap in enumerate(order):
                 parts[tensor, tap] = together[..., i * features : (i + 1) * features]
         for index, terms in enumerate(classes):
@@ -125,6 +128,6 @@ def conv3d_windows(
             rows.append(jnp.concatenate(frames, axis=-1))
         flat = kernel.transpose(1, 2, 0, 3, 4).reshape(kh, kw, taps * channels, features)
         ends = [sum(lengths[:i]) for i in range(1, len(lengths))]
-        outputs = jnp.split(convolve(jnp.concatenate(rows), flat, jnp.float32), ends)
+        outputs = jnp.split(convolve(jnp.concatenate(rows), flat, dtype=jnp.float32), ends)
     tensors = tuple(output.astype(kernel.dtype) for output in outputs)
     return Windows(tensors, tuple((k, base - firsts[k]) for k, base in positions), windows.count)
