@@ -13,7 +13,7 @@ import jax.numpy as jnp
 from supervegan_jax.ops.temporal import convolve, without_stride
 
 # Below this many channels stacking the taps is cheaper than adding partial sums.
-_FEWEST_CHANNELS = 8
+_FEWEST_CHANNELS = 16
 _WORTHWHILE = 0.8
 
 # One term of a class: (tap of the kernel, tensor, frames behind the class's own index).
