@@ -12,7 +12,7 @@ from pathlib import Path
 from data_prep import clips, write_records
 from data_prep.clips import ClipOptions
 from data_prep.degrade import degrade
-from data_prep.write_records import RecordOptions
+from data_prep.record_options import RecordOptions, add_options, check_options, read_options
 from supervegan_jax.command_line import run
 
 
@@ -79,7 +79,7 @@ def prepare(
         seed=seed,
     )
     out = Path(out)
-    write_records.check_options(options)
+    check_options(options)
     ids = [clip.clip_id for clip in clips.make_clips(videos, out, clip_options, jobs=jobs)]
     # Before the encodes: a pattern that matches nothing should not be told after an hour.
     held_out = write_records.clips_with_holdout(out, ids, options)
@@ -98,11 +98,11 @@ def main() -> None:
     parser.add_argument("videos", nargs="+", help="video files, or folders to search")
     parser.add_argument("--out", required=True, type=Path, help="folder to write to")
     parser.add_argument("--records", type=Path, help="folder of the records (default: OUT/records)")
-    write_records.add_options(parser)
+    add_options(parser)
     clips.add_options(parser)
     parser.add_argument("--jobs", type=int, help="tasks at a time (default: the cores)")
     arguments = parser.parse_args()
-    options = write_records.read_options(arguments)
+    options = read_options(arguments)
     records = prepare(
         arguments.videos,
         arguments.out,

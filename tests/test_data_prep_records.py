@@ -15,7 +15,8 @@ from data_prep.check_records import check_records, draw_contact_sheet
 from data_prep.clips import ClipOptions
 from data_prep.folder import Clip, ClipEncode
 from data_prep.prepare import prepare
-from data_prep.write_records import RecordOptions, write_records
+from data_prep.record_options import RecordOptions
+from data_prep.write_records import write_records
 from supervegan_jax.data.records import Window, encode_path, load_tensorflow, read_preparation
 from supervegan_jax.video.reader import read_clip
 

@@ -14,7 +14,7 @@ from data_prep import folder
 from data_prep.check_records import check_records
 from data_prep.clips import ClipOptions
 from data_prep.prepare import prepare
-from data_prep.write_records import RecordOptions, check_options
+from data_prep.record_options import RecordOptions, check_options
 from supervegan_jax.data.input_pipeline import record_batches
 from supervegan_jax.data.records import Window, encode_path, load_tensorflow, read_preparation
 from supervegan_jax.data.validation import history, load_validation, windows

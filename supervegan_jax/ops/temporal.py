@@ -63,22 +63,20 @@ def without_stride(x: jax.Array, kernel: jax.Array, stride: int) -> tuple[jax.Ar
     every 48 weights 21 are zeros then.
 
     Args:
-      x: [..., h, w, c], h and w even.
+      x: [b, h, w, c], h and w even.
       kernel: [kt, 3, 3, c, features], padded with zeros on each side of h and w.
       stride: 2.
 
     Returns:
-      [..., h / 2, w / 2, 4c] and [kt, 2, 2, 4c, features], to be padded before h and w alone.
+      [b, h / 2, w / 2, 4c] and [kt, 2, 2, 4c, features], to be padded before h and w alone.
 
     Raises:
       ValueError: the stride or a side is another.
     """
     kt, kh, kw, c, features = kernel.shape
-    *lead, h, w, _ = x.shape
     if stride != 2 or (kh, kw) != (3, 3):
         raise ValueError(f"stride {stride} of a {kh}x{kw} kernel; 2 of 3x3 is accepted")
-    cells = space_to_depth(x.reshape(-1, h, w, c), 2).reshape(*lead, h // 2, w // 2, 4 * c)
     # Rows -1, 0 and 1 about a cell's first are the second of the cell before and both of its own.
     wide = jnp.pad(kernel, ((0, 0), (1, 0), (1, 0), (0, 0), (0, 0)))
     wide = wide.reshape(kt, 2, 2, 2, 2, c, features).transpose(0, 1, 3, 2, 4, 5, 6)
-    return cells, wide.reshape(kt, 2, 2, 4 * c, features)
+    return space_to_depth(x, 2), wide.reshape(kt, 2, 2, 4 * c, features)
