@@ -4,6 +4,7 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
+import scipy.io
 from PIL import Image
 from protocol_samples import (
     decoded,
@@ -42,6 +43,26 @@ def test_the_list_tells_sources_licences_and_layouts(capsys):
 
 
 # LIVE-NFLX-II
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        b"",  # scipy has an error of its own for it
+        b"no MATLAB file, whatever its name says" * 9,
+        {"content_name": "AirShow", "reference_yuv_video": "a.yuv"},
+        {"content_name": "AirShow", "reference_yuv_video": "a.yuv", "width": 1.0, "height": 1.0}
+        | {"frame_rate": np.zeros(3)},
+    ],
+)
+def test_a_description_that_is_none_is_named(tmp_path, damage):
+    path = tmp_path / "AirShow_1.mat"
+    if isinstance(damage, bytes):
+        path.write_bytes(damage)
+    else:
+        scipy.io.savemat(path, damage)
+    with pytest.raises(ValueError, match=r"AirShow_1\.mat is no description of a video: "):
+        paper.find_live_nflx(tmp_path, None)
 
 
 def test_every_missing_reference_is_named_at_once(tmp_path, capsys):

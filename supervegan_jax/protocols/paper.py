@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import scipy.io
+from scipy.io.matlab import MatReadError
 
 from supervegan_jax.protocols import layout
 from supervegan_jax.protocols.degradation import AtBitrate
@@ -73,12 +74,12 @@ def _read_descriptions(files: Sequence[Path]) -> dict[str, dict[str, Any]]:
             break
         try:
             fields = scipy.io.loadmat(path, variable_names=_FIELDS, squeeze_me=True)
-        except (ValueError, NotImplementedError, OSError) as error:
-            raise ValueError(f"{path} is no readable .mat file: {error}") from error
-        lacking = [name for name in _FIELDS if name not in fields]
-        if lacking:
-            raise ValueError(f"{path} lacks {', '.join(lacking)}")
-        about: dict[str, Any] = {name: float(fields[name]) for name in _FIELDS[2:]}
+            lacking = [name for name in _FIELDS if name not in fields]
+            if lacking:
+                raise ValueError(f"it lacks {', '.join(lacking)}")
+            about: dict[str, Any] = {name: float(fields[name]) for name in _FIELDS[2:]}
+        except (MatReadError, TypeError, ValueError, NotImplementedError, OSError) as error:
+            raise ValueError(f"{path} is no description of a video: {error}") from error
         about["reference_yuv_video"] = str(fields["reference_yuv_video"])
         found.setdefault(str(fields["content_name"]).lower(), about)
     return found
