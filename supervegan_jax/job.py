@@ -9,7 +9,7 @@ from typing import Any
 from ml_collections import ConfigDict
 
 from supervegan_jax import build, summary
-from supervegan_jax.data.records import read_preparation
+from supervegan_jax.data.records import FILE_NAME, read_preparation
 from supervegan_jax.data.validation import (
     ValidationClip,
     history,
@@ -41,7 +41,7 @@ def train(config: ConfigDict, workdir: Path) -> None:
     clips = load_held_out(config, records)
     if not clips and config.evaluation_frames:
         print(f"note: {records} holds no frames out (data_prep's --holdout): nothing is scored")
-    evaluator = Evaluator(system.generator, load_lpips_params("alexnet"))
+    evaluator = Evaluator(system.generator, load_lpips_params("alexnet") if clips else {})
 
     def evaluate(state: TrainState, phase: Phase) -> dict[str, float]:
         examples = ((history(clip), windows(clip), clip.hr) for clip in clips)
@@ -76,11 +76,14 @@ def load_held_out(config: ConfigDict, records: Path) -> list[ValidationClip]:
     """The held-out frames of records, as the config's network reads them.
 
     Returns:
-      [] if the records have none, or the config wants none.
+      [] if the records have none, the config wants none, or the memory source reads a folder of
+      clips and encodes, whose frames are all for training.
 
     Raises:
       ValueError: the records do not fit the config.
     """
+    if config.data.source == "memory" and not (records / FILE_NAME).is_file():
+        return []
     preparation = read_preparation(records)
     preparation.check(
         scale=config.model.scale,

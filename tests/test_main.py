@@ -155,6 +155,24 @@ def test_records_without_held_out_frames_are_trained_on_and_not_scored(trained, 
     assert "--holdout" in capsys.readouterr().out
 
 
+def test_clips_and_encodes_without_records_are_trained_on_from_memory(trained, tmp_path):
+    shutil.copytree(
+        trained[0] / "data", tmp_path / "data", ignore=shutil.ignore_patterns("records")
+    )
+    change = f"--config.data.records={tmp_path / 'data'}"
+    steps = [f"--config.phases.{name}.steps={n}" for name, n in {"blend": 0, "full": 0}.items()]
+    done = tiny(tmp_path / "run", change, "--config.data.source=memory", *steps)
+    assert done.returncode == 0, done.stderr
+    assert "nothing is scored" in done.stdout
+    assert list(json.loads((tmp_path / "run" / "summary.json").read_text())) == ["seconds"]
+    weights = "--config.data.clip_weights=('nobody*=2',)"
+    done = tiny(tmp_path / "other", change, "--config.data.source=memory", weights)
+    assert_one_line(done, "weight pattern 'nobody*' matches no clip")
+    wrong = weights.replace("=2", "")
+    done = tiny(tmp_path / "wrong", change, "--config.data.source=memory", wrong)
+    assert_one_line(done, "data.clip_weights 'nobody*': must look like GLOB=0.5")
+
+
 def test_a_corrupted_record_is_named(trained, tmp_path):
     source = trained[0] / "data"
     shutil.copytree(source, tmp_path / "data")

@@ -37,8 +37,10 @@ PAIRS = [clip("a", 1, 9, [0, 1, 4, 8], variants=2), clip("b", 2, 6, [2, 3])]
 @pytest.fixture(autouse=True)
 def no_thread_survives() -> Iterator[None]:
     yield
-    names = [thread.name for thread in threading.enumerate()]
-    assert "memory_batches" not in names
+    deadline = time.monotonic() + 10
+    while any(thread.name.startswith("memory_batches") for thread in threading.enumerate()):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 def take(pairs: list[ClipPair], batches: int, **options: object) -> list[dict[str, np.ndarray]]:
@@ -62,6 +64,12 @@ def test_a_batch_is_a_function_of_the_step(first_step: int) -> None:
     whole = take(PAIRS, 5, first_step=first_step)
     resumed = take(PAIRS, 3, first_step=first_step + 2)
     for a, b in zip(whole[2:], resumed, strict=True):
+        for name in ("lr", "hr"):
+            np.testing.assert_array_equal(a[name], b[name])
+
+
+def test_threads_change_nothing_but_the_time() -> None:
+    for a, b in zip(take(PAIRS, 9), take(PAIRS, 9, threads=3), strict=True):
         for name in ("lr", "hr"):
             np.testing.assert_array_equal(a[name], b[name])
 
@@ -145,12 +153,13 @@ def test_an_exception_in_the_thread_reaches_the_consumer(
         next(memory.memory_batches(PAIRS, scale=SCALE, patch_size=4, batch_size=1, seed=0))
 
 
-def test_dropping_the_iterator_ends_its_thread() -> None:
+def test_dropping_the_iterator_ends_its_threads() -> None:
     before = threading.active_count()
-    source = memory.memory_batches(PAIRS, scale=SCALE, patch_size=4, batch_size=1, seed=0)
+    source = memory.memory_batches(
+        PAIRS, scale=SCALE, patch_size=4, batch_size=1, seed=0, threads=2
+    )
     next(source)
-    time.sleep(0.05)  # lets the queue fill, so that the thread waits for room
-    assert threading.active_count() == before + 1
+    assert threading.active_count() == before + 2
     del source
     deadline = time.monotonic() + 10
     while threading.active_count() > before:
@@ -167,6 +176,7 @@ def test_dropping_the_iterator_ends_its_thread() -> None:
         ({"batch_size": 0}, "batch_size is 0"),
         ({"seed": -1}, "seed is -1"),
         ({"first_step": -1}, "first_step is -1"),
+        ({"threads": 0}, "threads is 0"),
     ],
 )
 def test_impossible_arguments_are_refused(change: dict[str, int], message: str) -> None:

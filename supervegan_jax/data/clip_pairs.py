@@ -35,6 +35,28 @@ class _PreparedClip:
         return np.arange(*single.firsts(self.train_frames, self.frame_count))
 
 
+def read_weights(name: str, texts: Sequence[str]) -> dict[str, float]:
+    """How often frames of clips are drawn, by pattern, from texts such as "film*=0.35".
+
+    Args:
+      name: of the option, for its error.
+      texts: as the user wrote them.
+
+    Raises:
+      ValueError: a text that is no GLOB=WEIGHT.
+    """
+    weights = {}
+    for text in texts:
+        pattern, _, weight = text.rpartition("=")
+        try:
+            weights[pattern] = float(weight)
+        except ValueError:
+            pattern = ""
+        if not pattern:
+            raise ValueError(f"{name} {text!r}: must look like GLOB=0.5")
+    return weights
+
+
 def load_pairs(
     directory: str | Path,
     *,

@@ -6,10 +6,10 @@ with ffmpeg; `save_pairs` puts the result in one file that a machine without ffm
 
 import itertools
 import os
-import queue
-import threading
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +18,7 @@ import numpy as np
 from supervegan_jax.data import augment
 from supervegan_jax.data.records import Window, truth_shape
 
-_BATCHES_AHEAD = 4
-_POLL_SECONDS = 0.1
+_BATCHES_AHEAD = 3
 
 
 @dataclass(frozen=True)
@@ -53,11 +52,12 @@ def memory_batches(
     horizontal_flip: bool = True,
     vertical_flip: bool = False,
     time_reversal: bool = True,
+    threads: int = 1,
 ) -> Iterator[dict[str, np.ndarray]]:
     """Samples endless training batches; the batch of a step depends on `seed` and the step alone.
 
     Ground-truth frames are drawn with their clip's weight, then a variant of the input and a place.
-    At a clip's ends the first or last input frame is repeated. One thread works ahead; it ends when
+    At a clip's ends the first or last input frame is repeated. Threads work ahead; they end when
     the iterator is closed or dropped.
 
     Args:
@@ -71,6 +71,7 @@ def memory_batches(
       horizontal_flip: whether columns may be reversed.
       vertical_flip: whether rows may be reversed.
       time_reversal: whether input windows may run backwards.
+      threads: batches drawn at a time; how many does not change what is drawn.
 
     Yields:
       {"lr": uint8 [b, t, p, p, 3], "hr": uint8 [b, r*p, r*p, 3]}, or [b, k, r*p, r*p, 3] if k > 1
@@ -84,6 +85,7 @@ def memory_batches(
         ("patch_size", patch_size, 1),
         ("seed", seed, 0),
         ("first_step", first_step, 0),
+        ("threads", threads, 1),
     ):
         if value < least:
             raise ValueError(f"{name} is {value}, must be at least {least}")
@@ -108,7 +110,7 @@ def memory_batches(
         drawn = [(pairs[index], firsts[index]) for index in chosen]
         return _draw_batch(drawn, rng, window, patch_size, scale, **allowed)
 
-    return _work_ahead(map(draw_batch, itertools.count(first_step)))
+    return _work_ahead(draw_batch, first_step, threads)
 
 
 def _check_pair(pair: ClipPair, *, scale: int, patch_size: int) -> None:
@@ -202,38 +204,23 @@ def _copy_image(target: np.ndarray, source: np.ndarray, *, mirrored: bool) -> No
         target[..., channel] = source[..., channel]
 
 
-def _work_ahead(batches: Iterator[dict[str, np.ndarray]]) -> Iterator[dict[str, np.ndarray]]:
-    """The same batches, a few of them made in advance by a thread; its exception is raised here."""
-    ready: queue.Queue = queue.Queue(_BATCHES_AHEAD)
-    stop = threading.Event()
+def _work_ahead(
+    draw: Callable[[int], dict[str, np.ndarray]], first_step: int, threads: int
+) -> Iterator[dict[str, np.ndarray]]:
+    """The batches of `draw` from a step on, some of them drawn in advance by threads.
 
-    def put(item: object) -> None:
-        while not stop.is_set():
-            try:
-                return ready.put(item, timeout=_POLL_SECONDS)
-            except queue.Full:
-                continue
-
-    def work() -> None:
+    An exception in a thread is raised here, at its batch's turn.
+    """
+    steps = itertools.count(first_step)
+    with ThreadPoolExecutor(threads, "memory_batches") as pool:
+        ahead = deque(pool.submit(draw, next(steps)) for _ in range(threads + _BATCHES_AHEAD))
         try:
-            for batch in batches:
-                put(batch)
-                if stop.is_set():
-                    return
-        except BaseException as error:
-            put(error)
-
-    thread = threading.Thread(target=work, name="memory_batches", daemon=True)
-    thread.start()
-    try:
-        while True:
-            item = ready.get()
-            if isinstance(item, BaseException):
-                raise item
-            yield item
-    finally:
-        stop.set()
-        thread.join()
+            while True:
+                batch = ahead.popleft().result()
+                ahead.append(pool.submit(draw, next(steps)))
+                yield batch
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
 
 def save_pairs(path: str | Path, pairs: Sequence[ClipPair]) -> None:
