@@ -80,6 +80,7 @@ def get_config() -> ConfigDict:
     # What it is shown: image; features, those that `perceptual` compares; triplets, TecoGAN's
     # frames in a row; or none: there is no discriminator.
     c.discriminator.input = "image"
+    c.discriminator.layers = ()  # of features: some of `perceptual.layers`; () is all of them
     # Of images: supervegan, esrgan (for 128x128) or unet (Real-ESRGAN's); `detail_input`,
     # `halvings` and `patch_logits` are the first's.
     c.discriminator.kind = "supervegan"

@@ -95,14 +95,21 @@ def build_discriminator(config: ConfigDict, dtype: Any) -> tuple[nn.Module | Non
     """The discriminator, and what it is shown of images.
 
     Raises:
-      ValueError: the config's `discriminator.input` is unknown.
+      ValueError: the config's `discriminator.input` is unknown, or it is to be shown a layer that
+        `perceptual` does not compute.
     """
     fields = config.discriminator
     if fields.input == "none":
         return None, _images
     if fields.input == "features":
-        module = FeatureDiscriminator(fields.width, dtype)
-        return module, lambda features, images, outputs: features(images)
+        computed = tuple(config.perceptual.layers)
+        layers = tuple(fields.layers) or computed
+        for layer in layers:
+            if layer not in computed:
+                raise ValueError(
+                    f"discriminator.layers: {layer!r} is none of perceptual.layers, {computed}"
+                )
+        return FeatureDiscriminator(fields.width, dtype), partial(_features, layers)
     if fields.input == "triplets":
         return TecoGanDiscriminator(dtype=dtype), _triplets
     if fields.input != "image":
@@ -125,6 +132,13 @@ def build_discriminator(config: ConfigDict, dtype: Any) -> tuple[nn.Module | Non
 
 def _images(features: Any, images: jax.Array, outputs: Mapping[str, jax.Array]) -> jax.Array:
     return images
+
+
+def _features(
+    layers: tuple[str, ...], features: Any, images: jax.Array, outputs: Mapping[str, jax.Array]
+) -> dict[str, jax.Array]:
+    computed = features(images)
+    return {layer: computed[layer] for layer in layers}
 
 
 def _triplets(features: Any, images: jax.Array, outputs: Mapping[str, jax.Array]) -> jax.Array:

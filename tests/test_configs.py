@@ -113,3 +113,21 @@ def test_only_the_perceptual_slice_that_is_used_is_loaded():
         ValueError, match="input 'sound'; accepted are image, features, triplets, none"
     ):
         build.build_discriminator(config, np.float32)
+
+
+def test_the_discriminator_is_shown_the_layers_it_names():
+    config = load("supervegan4_small")
+    features = {layer: np.full((1, 4, 4, 2), i) for i, layer in enumerate(config.perceptual.layers)}
+
+    def shown():
+        _, show = build.build_discriminator(config, np.float32)
+        return show(lambda images: features, np.zeros((1, 4, 4, 3)), {})
+
+    assert set(shown()) == {"relu1_2", "relu2_2", "relu3_1"}
+    config.discriminator.layers = ("relu2_2",)
+    only = shown()
+    assert set(only) == {"relu2_2"}
+    np.testing.assert_array_equal(only["relu2_2"], features["relu2_2"])
+    config.discriminator.layers = ("relu4_3",)
+    with pytest.raises(ValueError, match="'relu4_3' is none of perceptual.layers"):
+        build.build_discriminator(config, np.float32)
