@@ -266,6 +266,7 @@ def build_batches(config: ConfigDict, records: Path) -> Batches:
             max_frames=data.max_frames or None,
             weights=read_weights("data.clip_weights", data.clip_weights),
             window=window,
+            threads=data.threads,
         )
         source = partial(memory_batches, pairs, threads=data.threads, **shared)
     else:

@@ -24,8 +24,9 @@ def expected(clip: int, variant: int, frames: range, scale: int) -> np.ndarray:
     return np.stack([frame(clip, variant, index, scale) for index in frames])
 
 
-def test_a_data_folder_is_training_material_as_a_whole(data: Path) -> None:
-    pairs = clip_pairs.load_pairs(data, scale=SCALE)
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_data_folder_is_training_material_as_a_whole(data: Path, threads: int) -> None:
+    pairs = clip_pairs.load_pairs(data, scale=SCALE, threads=threads)
     assert [pair.name for pair in pairs] == ["first_0", "second_0", "second_1"]
     for number, (pair, length) in enumerate(zip(pairs, (12, 9, 7), strict=True), start=1):
         assert pair.centers.tolist() == list(range(length))

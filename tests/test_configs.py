@@ -129,5 +129,5 @@ def test_the_discriminator_is_shown_the_layers_it_names():
     assert set(only) == {"relu2_2"}
     np.testing.assert_array_equal(only["relu2_2"], features["relu2_2"])
     config.discriminator.layers = ("relu4_3",)
-    with pytest.raises(ValueError, match="'relu4_3' is none of perceptual.layers"):
+    with pytest.raises(ValueError, match=r"'relu4_3' is none of perceptual\.layers"):
         build.build_discriminator(config, np.float32)

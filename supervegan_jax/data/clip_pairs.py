@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -66,6 +67,7 @@ def load_pairs(
     max_frames: int | None = None,
     weights: Mapping[str, float] | None = None,
     window: Window | None = None,
+    threads: int = 1,
 ) -> list[ClipPair]:
     """Decodes the training part of prepared clips.
 
@@ -80,6 +82,7 @@ def load_pairs(
       weights: how often frames of the clips are drawn whose id or source's file name matches a
         pattern, as in {"big_buck_bunny*": 0.25}; the first match counts, clips without have 1.
       window: the frames of an example; None is five of input and the ground truth of one.
+      threads: clips decoded at a time.
 
     Raises:
       ValueError: nothing prepared there, another scale, no input that fits, a pattern without a
@@ -95,11 +98,12 @@ def load_pairs(
     if not any(map(len, centers)):
         raise ValueError(f"{str(directory)!r} holds every frame out, none is left for training")
     kept = _spread(centers, max_frames)
-    return [
-        _load_pair(clip, of_clip, _weight(clip, weights or {}))
-        for clip, of_clip in zip(clips, kept, strict=True)
-        if len(of_clip)
-    ]
+    wanted = [(clip, of_clip) for clip, of_clip in zip(clips, kept, strict=True) if len(of_clip)]
+    # The decoder is a process of its own; what is left to Python are copies.
+    with ThreadPoolExecutor(threads) as pool:
+        return list(
+            pool.map(lambda pair: _load_pair(*pair, _weight(pair[0], weights or {})), wanted)
+        )
 
 
 def _spread(centers: Sequence[np.ndarray], max_frames: int | None) -> list[np.ndarray]:
