@@ -99,11 +99,13 @@ def load_pairs(
         raise ValueError(f"{str(directory)!r} holds every frame out, none is left for training")
     kept = _spread(centers, max_frames)
     wanted = [(clip, of_clip) for clip, of_clip in zip(clips, kept, strict=True) if len(of_clip)]
+
+    def load(clip: _PreparedClip, of_clip: np.ndarray) -> ClipPair:
+        return _load_pair(clip, of_clip, _weight(clip, weights or {}))
+
     # The decoder is a process of its own; what is left to Python are copies.
     with ThreadPoolExecutor(threads) as pool:
-        return list(
-            pool.map(lambda pair: _load_pair(*pair, _weight(pair[0], weights or {})), wanted)
-        )
+        return list(pool.map(load, *zip(*wanted, strict=True)))
 
 
 def _spread(centers: Sequence[np.ndarray], max_frames: int | None) -> list[np.ndarray]:
