@@ -91,6 +91,7 @@ def test_weights_go_by_the_first_pattern_that_matches(data: Path) -> None:
         ({"scale": 4}, "are scale 2, the config asks for 4"),
         ({"scale": 2, "codecs": ["av1"]}, "clip 'first_0' in .* has no input of scale 2, .*av1"),
         ({"scale": 2, "max_frames": 0}, "max_frames is 0"),
+        ({"scale": 2, "threads": 0}, "threads is 0"),
         ({"scale": 2, "weights": {"third*": 1.0}}, r"pattern 'third\*' matches no clip"),
     ],
 )

@@ -88,8 +88,9 @@ def load_pairs(
       ValueError: nothing prepared there, another scale, no input that fits, a pattern without a
         clip, or a file with another number of frames than was prepared.
     """
-    if max_frames is not None and max_frames < 1:
-        raise ValueError(f"max_frames is {max_frames}, must be at least 1")
+    for name, value in (("max_frames", max_frames), ("threads", threads)):
+        if value is not None and value < 1:
+            raise ValueError(f"{name} is {value}, must be at least 1")
     clips = _prepared_clips(Path(directory), scale, codecs, bitrates_kbps)
     centers = [clip.centers(window or Window()) for clip in clips]
     for pattern in weights or {}:
@@ -98,14 +99,14 @@ def load_pairs(
     if not any(map(len, centers)):
         raise ValueError(f"{str(directory)!r} holds every frame out, none is left for training")
     kept = _spread(centers, max_frames)
-    wanted = [(clip, of_clip) for clip, of_clip in zip(clips, kept, strict=True) if len(of_clip)]
-
-    def load(clip: _PreparedClip, of_clip: np.ndarray) -> ClipPair:
-        return _load_pair(clip, of_clip, _weight(clip, weights or {}))
-
+    wanted = [
+        (clip, of_clip, _weight(clip, weights or {}))
+        for clip, of_clip in zip(clips, kept, strict=True)
+        if len(of_clip)
+    ]
     # The decoder is a process of its own; what is left to Python are copies.
     with ThreadPoolExecutor(threads) as pool:
-        return list(pool.map(load, *zip(*wanted, strict=True)))
+        return list(pool.map(_load_pair, *zip(*wanted, strict=True)))
 
 
 def _spread(centers: Sequence[np.ndarray], max_frames: int | None) -> list[np.ndarray]:

@@ -212,15 +212,15 @@ def _work_ahead(
     An exception in a thread is raised here, at its batch's turn.
     """
     steps = itertools.count(first_step)
-    with ThreadPoolExecutor(threads, "memory_batches") as pool:
+    pool = ThreadPoolExecutor(threads, "memory_batches")
+    try:
         ahead = deque(pool.submit(draw, next(steps)) for _ in range(threads + _BATCHES_AHEAD))
-        try:
-            while True:
-                batch = ahead.popleft().result()
-                ahead.append(pool.submit(draw, next(steps)))
-                yield batch
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
+        while True:
+            batch = ahead.popleft().result()
+            ahead.append(pool.submit(draw, next(steps)))
+            yield batch
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def save_pairs(path: str | Path, pairs: Sequence[ClipPair]) -> None:
