@@ -127,10 +127,11 @@ def test_less_margin_would_show():
     frames = jax.random.uniform(jax.random.key(0), (5, 16, 96, 3))
     run = jax.jit(lambda x: model.generator.apply({"params": model.params}, x, method="enhance"))
     whole, part = np.asarray(run(frames)), np.asarray(run(frames[:, :, :64]))
-    same = (whole[:, :, :256] == part).all(axis=(0, 1, 3))
+    difference = np.abs(whole[:, :, :256] - part).max(axis=(0, 1, 3))
     kept = 4 * (64 - field.after)
-    assert same[:kept].all()
-    assert not same[kept : kept + 4].all()
+    # The order of sums may follow the width: 0 on some processors, rounding on others.
+    assert difference[:kept].max() < 1e-5
+    assert difference[kept : kept + 4].min() > 1e-4
 
 
 def test_large_frames_are_cut_to_fit_the_memory(monkeypatch):
