@@ -124,5 +124,5 @@ def draw(plane: Plane, path: Path) -> None:
             invert()
     axis.grid(True, alpha=0.3)
     figure.suptitle(f"{plane.codec} at {plane.target_kbps} kbit/s")
-    figure.legend(loc="outside lower center")
+    plots.legend_below(figure, axis)
     plots.save_figure(figure, path)

@@ -127,8 +127,7 @@ def draw(found: Sequence[Effect], trained: Mapping[str, int], path: Path) -> Non
         better = "higher" if METRICS[metric].higher_is_better else "lower"
         axis.set_ylabel(f"{METRICS[metric].title}, {better} is better")
     figure.suptitle(f"{found[0].codec}: effect of the training bitrate")
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center")
+    plots.legend_below(figure, axes[0][0])
     plots.save_figure(figure, path)
 
 

@@ -60,6 +60,19 @@ def new_figure(rows: int, columns: int) -> tuple[Any, Any]:
     return figure, figure.subplots(rows, columns, squeeze=False)
 
 
+def legend_below(figure: Any, axis: Any) -> None:
+    """Names what `axis` shows below the figure, made taller so that the axes keep their size."""
+    handles, labels = axis.get_legend_handles_labels()
+    room = 0.98 * figure.bbox.width
+    for columns in range(len(labels), 0, -1):
+        legend = figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+        extent = legend.get_window_extent()
+        if extent.width <= room or columns == 1:
+            break
+        legend.remove()
+    figure.set_figheight(figure.get_figheight() + extent.height / figure.dpi)
+
+
 def save_figure(figure: Any, path: Path) -> None:
     """Writes a PNG that appears complete or not at all."""
     temporary = temporary_name(path)
@@ -106,8 +119,7 @@ def draw_curves(points: Sequence[Point], metrics: Sequence[str], title: str, pat
             better = "higher" if METRICS[metric].higher_is_better else "lower"
             axis.set_ylabel(f"{METRICS[metric].title}, {better} is better")
     figure.suptitle(title)
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
+    legend_below(figure, axes[0][0])
     save_figure(figure, path)
 
 
@@ -148,8 +160,7 @@ def _draw_equivalents(
         axis.set_ylabel(f"{codec} at full size, kbit/s")
         axis.set_title(f"with the same {METRICS[metric].title}", fontsize=10)
     figure.suptitle(f"Equivalent bitrate of {codec}: mean over clips, 95 % interval")
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=min(4, len(labels)))
+    legend_below(figure, axes[0][0])
     save_figure(figure, path)
 
 

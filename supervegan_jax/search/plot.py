@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from supervegan_jax.rate_distortion.plots import new_figure, save_figure
+from supervegan_jax.rate_distortion.plots import legend_below, new_figure, save_figure
 from supervegan_jax.search.front import Candidate
 
 # The paper's colours and, for those who cannot tell them apart, a marker each.
@@ -57,8 +57,7 @@ def draw(
     for axis, measure in zip(axes[1], _TITLES, strict=True):
         _draw_bars(axis, related, measure)
     figure.suptitle(f"{len(found)} candidates, {len(front)} on the Pareto front")
-    handles, labels = axes[0][0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(groups))
+    legend_below(figure, axes[0][0])
     save_figure(figure, path)
 
 
