@@ -103,6 +103,7 @@ def test_functions_take_turns_and_the_first_call_of_each_is_not_counted():
     assert all(0 <= t < 0.01 for t in times)
 
 
+@pytest.mark.slow
 def test_the_command_counts(tmp_path, capsys):
     path = tmp_path / "counts.json"
     benchmark.main(["--count-only", "--json", str(path)])

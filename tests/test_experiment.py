@@ -240,6 +240,7 @@ def parameters(workdir: Path, name: str) -> str:
     return load_model(str(workdir / "models" / name)).digest()
 
 
+@pytest.mark.slow
 def test_an_experiment_killed_and_resumed_equals_one_in_one_piece(
     prepared, trainings, monkeypatch, capsys
 ):
@@ -280,6 +281,7 @@ def test_an_experiment_killed_and_resumed_equals_one_in_one_piece(
         assert parameters(cut, name) == parameters(whole, name)
 
 
+@pytest.mark.slow
 def test_only_what_changed_is_trained_again(prepared, trainings, capsys):
     folder, words = prepared
     words = [*words, "--workdir", str(folder / "whole")]

@@ -12,7 +12,7 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from conftest import PHASES, make_small_system, random_batch
+from conftest import PHASES, QUICK_COMPILER, make_small_system, random_batch
 
 from supervegan_jax.training import loop
 from supervegan_jax.training.checkpoints import Checkpoints
@@ -196,7 +196,7 @@ test_loop.train(Path(sys.argv[2]), system, phases, {"kernel": kernel}, options=o
 
 def test_kill_9_around_a_save_costs_nothing(tmp_path, system, phases, frozen, uninterrupted):
     command = [sys.executable, "-c", KILLED_RUN, str(Path(__file__).parent), str(tmp_path)]
-    environment = {**os.environ, "XLA_FLAGS": ""}
+    environment = {**os.environ, "XLA_FLAGS": QUICK_COMPILER}
     # Saving after every step, the run is nearly always inside a save when it is killed.
     saves = tmp_path / "checkpoints"
     with subprocess.Popen(command, env=environment, stderr=subprocess.DEVNULL) as process:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import QUICK_COMPILER
 from PIL import Image
 
 from configs import base
@@ -23,7 +24,7 @@ ROOT = Path(__file__).parents[1]
 
 def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "supervegan_jax.main", *map(str, arguments)]
-    environment = {**os.environ, "XLA_FLAGS": ""}  # one device, as most users have
+    environment = {**os.environ, "XLA_FLAGS": QUICK_COMPILER}  # one device, as most users have
     return subprocess.run(
         command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False
     )
@@ -71,6 +72,7 @@ def test_the_same_command_again_ends_with_the_same_scores(trained):
     assert json.loads((workdir / "summary.json").read_text())["rows"] == before
 
 
+@pytest.mark.slow
 def test_jit_accumulation_and_the_memory_source_by_config(trained, tmp_path):
     records = trained[0] / "data" / "records"
     done = tiny(
@@ -120,6 +122,7 @@ def test_a_checkpoint_of_another_model_is_refused_and_kept(trained):
     assert config["model"]["trunk_blocks"] == 1
 
 
+@pytest.mark.slow
 def test_a_run_starts_from_the_weights_named(trained, tmp_path):
     workdir, _ = trained
     records = f"--config.data.records={workdir / 'data' / 'records'}"

@@ -89,6 +89,7 @@ def test_variables_survive_the_way_through_one_tree():
     }
 
 
+@pytest.mark.slow
 def test_a_step_of_a_normalised_network_measures_its_batch():
     generator = build_generator("duf", **SMALL["duf"])
     system = make_system((phase(huber=1.0),), generator=generator, discriminator=None)
@@ -133,6 +134,7 @@ def test_a_normalised_discriminator_keeps_what_it_measures():
     assert {"adversarial", "discriminator", "d_ranked"} <= set(metrics)
 
 
+@pytest.mark.slow
 def test_a_step_of_a_recurrent_network_goes_forth_and_back():
     weights = phase(mse=1.0, warp=1.0, ping_pong=0.5, adversarial=1e-2, discriminator_layers=1.0)
 
@@ -165,7 +167,7 @@ def test_a_step_of_a_recurrent_network_goes_forth_and_back():
         assert not jax.tree.all(jax.tree.map(np.array_equal, old, now))
 
 
-@pytest.mark.parametrize("name", ["duf", "srvgg", "edvr"])
+@pytest.mark.parametrize("name", ["duf", "srvgg", pytest.param("edvr", marks=pytest.mark.slow)])
 def test_a_saved_network_enhances_like_the_one_it_was(name, tmp_path):
     generator = build_generator(name, **SMALL[name])
     frames = jnp.asarray(np.random.default_rng(0).random((9, 12, 16, 3), np.float32))

@@ -165,7 +165,7 @@ def test_the_losses_of_mfqe_and_their_gradients():
         errors = [jnp.mean((moved[:, i] - lr[:, 1]) ** 2) for i in range(2)]
         return errors[0] + errors[1], jnp.mean((y - hr) ** 2)
 
-    @partial(jax.jit, static_argnums=(1, 2))
+    @jax.jit
     def gradient_of(network, motion: float, quality: float):
         return jax.grad(lambda p: motion * terms(p)[0] + quality * terms(p)[1])(network)
 
@@ -193,6 +193,7 @@ def fall(system, state, weights: Phase, data, steps: int = 20) -> tuple[float, f
     return losses[0], losses[-1]
 
 
+@pytest.mark.slow
 def test_mfqe_learns_in_both_phases():
     for motion, picture in ((1.0, 0.01), (0.01, 1.0)):
         weights = phase(motion_compensation=motion, mse=picture)
@@ -200,6 +201,7 @@ def test_mfqe_learns_in_both_phases():
         assert last < 0.8 * first
 
 
+@pytest.mark.slow
 def test_tecogan_learns():
     weights = phase(mse=4.0, warp=1.0, ping_pong=1.0)
     generator = small_system("tecogan", blocks=1, width=8).generator
