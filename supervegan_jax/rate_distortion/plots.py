@@ -19,6 +19,8 @@ from supervegan_jax.video.writer import temporary_name
 
 # Colours that are told apart by colour-blind readers and in print (Okabe and Ito 2008).
 _COLOURS: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+# Of networks and their stages A; the next ones when the colours have been used up.
+_MARKERS: Final = (("D", "^"), ("o", "v"), ("X", "<"), ("P", ">"))
 _AXES: Final = (("measured_kbps", "measured kbit/s"), ("bits_per_pixel", "bits per pixel"))
 
 
@@ -92,10 +94,11 @@ def style_of(curve: str, order: Sequence[str]) -> dict[str, Any]:
         return {"color": "gray", "marker": "s", "linestyle": dotted}
     models = list(dict.fromkeys(name.removesuffix(":a") for name in order if name != CODEC))
     models = [name for name in models if not name.startswith(BICUBIC)]
-    colour = _COLOURS[models.index(curve.removesuffix(":a")) % len(_COLOURS)]
+    turn, place = divmod(models.index(curve.removesuffix(":a")), len(_COLOURS))
+    whole, stage_a = _MARKERS[turn % len(_MARKERS)]
     if curve.endswith(":a"):
-        return {"color": colour, "marker": "^", "linestyle": "--"}
-    return {"color": colour, "marker": "D", "linestyle": "-"}
+        return {"color": _COLOURS[place], "marker": stage_a, "linestyle": "--"}
+    return {"color": _COLOURS[place], "marker": whole, "linestyle": "-"}
 
 
 def draw_curves(points: Sequence[Point], metrics: Sequence[str], title: str, path: Path) -> None:
