@@ -162,6 +162,7 @@ def test_a_benchmark_becomes_a_table(tmp_path, capsys):
     rows = [
         {"model": "net", "frames_per_second": 31.256, "device": "CPU"},
         {"model": "other", "frames_per_second": None, "device": "GPU"},
+        {"model": "third", "device": "TPU"},  # only some sizes are measured end to end
     ]
     path.write_text(json.dumps({"title": "Speed", "rows": rows}))
     output = tmp_path / "runtime.md"
@@ -171,12 +172,13 @@ def test_a_benchmark_becomes_a_table(tmp_path, capsys):
         "| --- | ---: | ---: |",
         "| net | 31.26 | CPU |",
         "| other | - | GPU |",
+        "| third | - | TPU |",
     ]
     for text, message in (
         ("{", "is no JSON"),
         ("[]", "a list of objects is needed"),
-        ('[{"a": 1}, {"b": 1}]', "has not the columns a"),
-        ('[{"a": [1]}]', "has not the columns a"),
+        ('[{"a": 1}, {"b": 1}]', "'a' and plain values are needed"),
+        ('[{"a": [1]}]', "'a' and plain values are needed"),
     ):
         path.write_text(text)
         with pytest.raises(ValueError, match=message):

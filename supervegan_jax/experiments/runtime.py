@@ -10,9 +10,9 @@ def read_benchmark(path: Path) -> ClipTable:
     """The rows of a benchmark.
 
     Args:
-      path: JSON, a list of objects with the same keys and plain values, or an object that holds
-        such a list as "rows" (and perhaps "title"). The keys become columns, the first of them
-        names the rows.
+      path: JSON, a list of objects with plain values, as `benchmark --json` writes it, or an object
+        that holds such a list as "rows" (and perhaps "title"). The keys become columns, empty where
+        a row was not measured; the first of them names the rows, and every row has it.
 
     Raises:
       ValueError: there is no such file, or it holds something else.
@@ -27,12 +27,12 @@ def read_benchmark(path: Path) -> ClipTable:
     title = content.get("title", "Runtime") if isinstance(content, dict) else "Runtime"
     if not isinstance(rows, list) or not rows or not all(isinstance(r, dict) and r for r in rows):
         raise ValueError(f'{path}: a list of objects is needed, as it is or as "rows"')
-    header = tuple(rows[0])
+    header = tuple(dict.fromkeys(key for row in rows for key in row))
     lines = []
     for row in rows:
-        if tuple(row) != header or any(isinstance(v, (dict, list)) for v in row.values()):
-            raise ValueError(f"{path}: row {row} has not the columns {', '.join(header)}")
-        name, *values = (_text(value) for value in row.values())
+        if header[0] not in row or any(isinstance(v, (dict, list)) for v in row.values()):
+            raise ValueError(f"{path}: row {row}; {header[0]!r} and plain values are needed")
+        name, *values = (_text(row.get(key)) for key in header)
         lines.append((name, tuple(Cell(value) for value in values)))
     return ClipTable(str(title), tuple(name.replace("_", " ") for name in header), tuple(lines))
 
