@@ -106,6 +106,16 @@ def to_table(found: Sequence[Effect], trained: Mapping[str, int]) -> ClipTable:
     return ClipTable(f"{found[0].codec}: effect of the training bitrate", header, tuple(rows))
 
 
+def to_tables(found: Sequence[Effect], trained: Mapping[str, int]) -> tuple[ClipTable, ...]:
+    """`to_table` of each scale, with the columns of its own networks alone."""
+    tables = []
+    for scale in sorted({effect.scale for effect in found}):
+        some = [effect for effect in found if effect.scale == scale]
+        ours = {name: kbps for name, kbps in trained.items() if name in some[0].of_models}
+        tables.append(to_table(some, ours))
+    return tuple(tables)
+
+
 def to_json(found: Sequence[Effect], trained: Mapping[str, int]) -> str:
     """{"version", "trained_kbps": {name: kbps}, "effects": [fields of `Effect`]}."""
     content = {

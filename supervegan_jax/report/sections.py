@@ -285,8 +285,8 @@ def training(subject: Subject, trained: dict[str, int]) -> str:
         y_axis = Axis(METRICS[metric].title, better=better)
         charts.append(chart("Training bitrate", series, Axis(_RATE, log=True), y_axis))
     entries = [(f"{n}, trained at {k} kbit/s", look_of(n, order)) for n, k in trained.items()]
-    table = html_tables.of_clip_table(training_bitrate.to_table(found, trained))
-    return f"<div class=charts>{''.join(charts)}</div>{legend(entries)}{table}"
+    tables = map(html_tables.of_clip_table, training_bitrate.to_tables(found, trained))
+    return f"<div class=charts>{''.join(charts)}</div>{legend(entries)}{''.join(tables)}"
 
 
 def runtime(table: ClipTable) -> str:

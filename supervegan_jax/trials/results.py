@@ -90,14 +90,10 @@ def _training_bitrate(
     kbps = {one.trial.name: one.trial.config.prepare.bitrates_kbps[0] for one in trained}
     rates = dict(sorted(kbps.items(), key=lambda pair: pair[1]))
     found = training_bitrate.effects(points, rates, codec=config.codecs[0], metrics=config.metrics)
-    tables = []
-    for scale in sorted({effect.scale for effect in found}):
-        some = [effect for effect in found if effect.scale == scale]
-        ours = {name: rate for name, rate in rates.items() if name in some[0].of_models}
-        tables.append(training_bitrate.to_table(some, ours))
+    tables = training_bitrate.to_tables(found, rates)
     values = {"effects": [vars(effect) for effect in found], "trained_kbps": rates}
     drawings = {"training_bitrate": partial(training_bitrate.draw, found, rates)}
-    return Outcome(tuple(tables), (), values, drawings)
+    return Outcome(tables, (), values, drawings)
 
 
 def _codecs(
