@@ -98,6 +98,8 @@ def get_config() -> ConfigDict:
     c.perceptual.network = "vgg16"  # vgg16 or vgg19
     c.perceptual.weights = ""  # torchvision or Keras file; "" is the installed VGG-16 (vgg16 only)
     c.perceptual.layers = ("conv5_3",)  # convN_M before its ReLU, reluN_M after
+    # Of its features, most of a step's work; "" is the generator's, bfloat16 does for a distance.
+    c.perceptual.compute_dtype = ""
     c.perceptual.unit_length = False  # scale each position's features before they are compared
     c.perceptual.crop_size = 0  # pixels of the square compared, at random; 0 is the whole patch
 

@@ -46,11 +46,13 @@ def compute_dtype(config: ConfigDict) -> Any:
     Raises:
       ValueError: it is neither float32 nor bfloat16.
     """
-    if config.compute_dtype not in DTYPES:
-        raise ValueError(
-            f"compute_dtype {config.compute_dtype!r}; accepted are {', '.join(DTYPES)}"
-        )
-    return DTYPES[config.compute_dtype]
+    return _dtype("compute_dtype", config.compute_dtype)
+
+
+def _dtype(field: str, name: str) -> Any:
+    if name not in DTYPES:
+        raise ValueError(f"{field} {name!r}; accepted are {', '.join(DTYPES)}")
+    return DTYPES[name]
 
 
 def build_model(config: ConfigDict) -> nn.Module:
@@ -69,7 +71,7 @@ def build_system(config: ConfigDict, phases: tuple[Phase, ...]) -> System:
     return System(
         generator=build_model(config),
         discriminator=discriminator,
-        features=cast(Features, build_pretrained(config, dtype).apply),
+        features=cast(Features, build_pretrained(config, _pretrained_dtype(config)).apply),
         shown=shown,
         adversarial=adversarial_loss(config.discriminator.loss),
         discriminator_crop=config.discriminator.crop_size,
@@ -157,6 +159,12 @@ def adversarial_loss(name: str) -> AdversarialLoss:
         accepted = ", ".join(ADVERSARIAL_LOSSES)
         raise ValueError(f"discriminator.loss {name!r}; accepted are {accepted}")
     return ADVERSARIAL_LOSSES[name]
+
+
+def _pretrained_dtype(config: ConfigDict) -> Any:
+    """The dtype of the fixed network's features: its own, or the generator's."""
+    own = config.perceptual.compute_dtype
+    return _dtype("perceptual.compute_dtype", own) if own else compute_dtype(config)
 
 
 def build_pretrained(config: ConfigDict, dtype: Any = jnp.float32) -> VGG:

@@ -88,11 +88,32 @@ def test_ablations_by_config():
     assert weights == [1.0, 0.0, 0.0]
 
 
+def test_the_fixed_network_may_compute_in_another_dtype_than_the_generator():
+    config = load("tiny")
+    images = jnp.zeros((1, 32, 32, 3))
+
+    def dtypes():
+        system = build.build_system(config, build.build_phases(config))
+        frozen = build.load_frozen(config, build.build_phases(config))
+        features = jax.eval_shape(system.features, frozen, images)
+        return system.generator.dtype, {leaf.dtype for leaf in features.values()}
+
+    assert dtypes() == (jnp.float32, {jnp.dtype(jnp.float32)})
+    config.perceptual.compute_dtype = "bfloat16"
+    assert dtypes() == (jnp.float32, {jnp.dtype(jnp.bfloat16)})
+    config.compute_dtype, config.perceptual.compute_dtype = "bfloat16", ""
+    assert dtypes() == (jnp.bfloat16, {jnp.dtype(jnp.bfloat16)})
+
+
 def test_wrong_values_are_refused():
     config = load("tiny")
     config.compute_dtype = "float64"
     with pytest.raises(ValueError, match="compute_dtype 'float64'; accepted are float32, bfloat16"):
         build.build_model(config)
+    config = load("tiny")
+    config.perceptual.compute_dtype = "float16"
+    with pytest.raises(ValueError, match=r"perceptual\.compute_dtype 'float16'; accepted"):
+        build.build_system(config, build.build_phases(config))
     config = load("tiny")
     config.data.source = "webdataset"
     with pytest.raises(ValueError, match="'webdataset'; accepted are records, memory"):
