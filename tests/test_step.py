@@ -266,7 +266,7 @@ def test_four_devices_equal_one(system, phases, state, steps, frozen, strategy):
         one = one._replace(step=jnp.int32(first))
         batch = parallel.place_batch(random_batch(first))
         step = partial(train_step, system=system, phase=phase)
-        compiled = parallel.compile(step, placed, batch, frozen_placed)
+        compiled = parallel.lower(step, placed, batch, frozen_placed).compile()
         for number in range(first, first + 2):
             batch = parallel.place_batch(random_batch(number))
             placed, metrics = compiled(placed, batch, frozen_placed)
@@ -276,6 +276,18 @@ def test_four_devices_equal_one(system, phases, state, steps, frozen, strategy):
     for ours, theirs in zip(jax.tree.leaves(placed), jax.tree.leaves(one), strict=True):
         assert ours.shape == theirs.shape
         assert float(np.mean(np.abs(np.asarray(ours, np.float32) - theirs))) < 1e-5
+
+
+@pytest.mark.parametrize(("strategy", "rows"), [("pmap", 16), ("jit", 64)])
+def test_what_a_step_costs_is_known_before_it_is_compiled(strategy, rows):
+    def step(state, batch, frozen, *, axis_name):
+        return state, batch["x"] @ frozen
+
+    parallel = Parallel(strategy)
+    state, frozen = (parallel.place_state(jnp.ones((32, 48))) for _ in range(2))
+    batch = parallel.place_batch({"x": np.ones((64, 32), np.float32)})
+    lowered = parallel.lower(step, state, batch, frozen)
+    assert lowered.cost_analysis()["flops"] == pytest.approx(2 * rows * 32 * 48, rel=0.01)
 
 
 def test_unequal_batches_are_refused():

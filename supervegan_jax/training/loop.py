@@ -182,9 +182,9 @@ class _PhaseRun:
     def _compile(self, state: TrainState, batch: Any, step: int) -> Any:
         start = time.monotonic()
         pure = partial(train_step, system=self.system, phase=self.phase)
-        compiled = self.parallel.compile(pure, state, batch, self.frozen)
-        cost = compiled.cost_analysis()
-        flops = float((cost[0] if isinstance(cost, list) else cost or {}).get("flops", 0.0))
+        lowered = self.parallel.lower(pure, state, batch, self.frozen)
+        flops = float((lowered.cost_analysis() or {}).get("flops", 0.0))
+        compiled = lowered.compile()
         seconds = time.monotonic() - start
         print(
             f"{self.title}: compiled in {seconds:.1f} s, {flops / 1e9:.1f} GFLOP a step and device"

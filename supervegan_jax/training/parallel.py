@@ -83,17 +83,18 @@ class Parallel:
             for name, value in batch.items()
         }
 
-    def compile(
+    def lower(
         self, step: Callable[..., tuple[Any, Any]], state: Any, batch: Any, frozen: Any
     ) -> Any:
-        """Compiles `step(state, batch, frozen, axis_name=...)` ahead of the loop.
+        """Prepares `step(state, batch, frozen, axis_name=...)` for compiling ahead of the loop.
 
         Args:
           step: pure; its state argument is donated.
           state, batch, frozen: placed arguments of the shapes the loop will use.
 
         Returns:
-          The compiled function, with `cost_analysis()`.
+          What has `compile()`, which gives the function, and `cost_analysis()`, of one device's
+          part; once compiled for a GPU the latter misses what a library computes.
         """
         if self.strategy == "jit":
             fn = jax.jit(
@@ -111,4 +112,4 @@ class Parallel:
                 donate_argnums=0,
                 devices=self.devices,
             )
-        return fn.lower(state, batch, frozen).compile()
+        return fn.lower(state, batch, frozen)
