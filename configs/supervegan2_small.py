@@ -3,8 +3,9 @@ r"""A SUPERVEGAN-2 for two CPU cores, 640x360 to 1280x720: 0.79 M parameters.
 python -m supervegan_jax.main --config configs/supervegan2_small.py \
     --config.data.records=RECORDS --workdir runs/supervegan2_small
 
-The shipped weights took the route in docs/training.md, in 2.1 hours on 2 CPU cores; the README has
-their scores. This recipe is that route made straight, and has not been run in one piece.
+The shipped weights took the route in docs/training.md, in 2.1 hours on 2 CPU cores and minutes on
+a GPU; the README has their scores. This recipe is that route made straight, and has not been run in
+one piece.
 """
 
 from ml_collections import ConfigDict

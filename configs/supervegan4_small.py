@@ -4,8 +4,8 @@ python -m supervegan_jax.main --config configs/supervegan4_small.py \
     --config.data.records=RECORDS --workdir runs/supervegan4_small
 
 The shipped weights took the route in docs/training.md, which ends in an interpolation: 4 hours on
-2 CPU cores; their scores are in the README. This recipe is that route made straight, and has not
-been run in one piece.
+2 CPU cores, minutes on a GPU; their scores are in the README. This recipe is that route made
+straight, and has not been run in one piece.
 """
 
 from ml_collections import ConfigDict
