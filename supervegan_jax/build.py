@@ -71,7 +71,7 @@ def build_system(config: ConfigDict, phases: tuple[Phase, ...]) -> System:
     return System(
         generator=build_model(config),
         discriminator=discriminator,
-        features=cast(Features, build_pretrained(config, _pretrained_dtype(config)).apply),
+        features=cast(Features, build_pretrained(config).apply),
         shown=shown,
         adversarial=adversarial_loss(config.discriminator.loss),
         discriminator_crop=config.discriminator.crop_size,
@@ -161,15 +161,13 @@ def adversarial_loss(name: str) -> AdversarialLoss:
     return ADVERSARIAL_LOSSES[name]
 
 
-def _pretrained_dtype(config: ConfigDict) -> Any:
-    """The dtype of the fixed network's features: its own, or the generator's."""
-    own = config.perceptual.compute_dtype
-    return _dtype("perceptual.compute_dtype", own) if own else compute_dtype(config)
-
-
-def build_pretrained(config: ConfigDict, dtype: Any = jnp.float32) -> VGG:
+def build_pretrained(config: ConfigDict) -> VGG:
     """The fixed network, which computes nothing beyond the deepest layer asked for."""
-    return VGG(config.perceptual.network, tuple(config.perceptual.layers), dtype)
+    fields = config.perceptual
+    dtype = compute_dtype(config)
+    if fields.compute_dtype:
+        dtype = _dtype("perceptual.compute_dtype", fields.compute_dtype)
+    return VGG(fields.network, tuple(fields.layers), dtype)
 
 
 def load_frozen(config: ConfigDict, phases: tuple[Phase, ...]) -> dict[str, Any]:

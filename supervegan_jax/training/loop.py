@@ -183,7 +183,7 @@ class _PhaseRun:
         start = time.monotonic()
         pure = partial(train_step, system=self.system, phase=self.phase)
         lowered = self.parallel.lower(pure, state, batch, self.frozen)
-        flops = float((lowered.cost_analysis() or {}).get("flops", 0.0))
+        flops = self.parallel.flops(lowered)
         compiled = lowered.compile()
         seconds = time.monotonic() - start
         print(

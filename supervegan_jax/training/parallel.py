@@ -93,8 +93,7 @@ class Parallel:
           state, batch, frozen: placed arguments of the shapes the loop will use.
 
         Returns:
-          What has `compile()`, which gives the function, and `cost_analysis()`, of one device's
-          part; once compiled for a GPU the latter misses what a library computes.
+          What has `compile()`, which gives the function.
         """
         if self.strategy == "jit":
             fn = jax.jit(
@@ -113,3 +112,13 @@ class Parallel:
                 devices=self.devices,
             )
         return fn.lower(state, batch, frozen)
+
+    def flops(self, lowered: Any) -> float:
+        """Floating-point operations of one device's part of a step; 0 if XLA does not say.
+
+        Args:
+          lowered: by `lower`. Once compiled for a GPU it misses what a library computes.
+        """
+        counted = float((lowered.cost_analysis() or {}).get("flops", 0.0))
+        # Of `jit` it is the whole batch's step, which the compiler splits; of `pmap` it is split.
+        return counted / len(self.devices) if self.strategy == "jit" else counted
