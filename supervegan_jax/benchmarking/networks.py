@@ -32,6 +32,11 @@ def load_network(name: str) -> LoadedModel:
     Raises:
       ValueError: there is none of that name.
     """
+    if name not in known_names() and not Path(name).exists():
+        raise ValueError(
+            f"no model {name!r}: accepted are {', '.join(known_names())}, a training workdir, and "
+            "an exported folder or file with its card"
+        )
     if name not in PUBLISHED:
         model = load_model(name)
         return dataclasses.replace(model, card={**model.card, "name": name})
