@@ -12,11 +12,11 @@ from jax import lax
 from configs import duf16
 from supervegan_jax import benchmark, build
 from supervegan_jax.benchmarking import table
-from supervegan_jax.benchmarking.counts import count_bytes, count_macs
 from supervegan_jax.benchmarking.limits import Limits
 from supervegan_jax.benchmarking.timing import in_turns
 from supervegan_jax.benchmarking.training import time_step
 from supervegan_jax.models import PUBLISHED
+from supervegan_jax.ops.counting import count_bytes, count_macs
 
 
 def shape(*sides):

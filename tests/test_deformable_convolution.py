@@ -6,7 +6,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from supervegan_jax.benchmarking.counts import count_macs
+from supervegan_jax.ops.counting import count_macs
 from supervegan_jax.ops.deformable_convolution import deformable_convolution, sample_bilinear
 
 # (image, row, column, feature) of `torchvision.ops.deform_conv2d` 0.28 for `sample(3)`.

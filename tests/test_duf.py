@@ -10,8 +10,8 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from supervegan_jax.benchmarking.counts import count_macs
 from supervegan_jax.models.duf import FRAMES, VARIANTS, Duf
+from supervegan_jax.ops.counting import count_macs
 from supervegan_jax.ops.zero_border_filter import apply_zero_border_filters
 from supervegan_jax.pretrained.duf_weights import duf_variables, read_duf_file
 

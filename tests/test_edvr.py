@@ -7,9 +7,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from supervegan_jax.benchmarking.counts import count_macs
 from supervegan_jax.models import init_variables
 from supervegan_jax.models.edvr import VARIANTS, DeformableConv, Edvr
+from supervegan_jax.ops.counting import count_macs
 from supervegan_jax.ops.pad import pad_to_multiple
 from supervegan_jax.pretrained.edvr_weights import edvr_variables
 from supervegan_jax.pretrained.torch_file import read_torch_file

@@ -81,7 +81,7 @@ def test_resume_equals_uninterrupted_in_each_phase(
     resumed = train(tmp_path, system, phases, frozen)
     workdir, expected = uninterrupted
     assert_same_bits(jax.device_get(resumed), expected)
-    timing = ("steps_per_second", "compile_seconds", "flops_per_step")
+    timing = ("steps_per_second", "compile_seconds", "macs_per_step")
     ours, theirs = (
         {
             (r["step"], key): value
@@ -103,7 +103,7 @@ def test_every_step_is_logged_under_its_phase_with_its_terms(uninterrupted):
     assert {"mse_a", "mse", "adversarial", "perceptual", "discriminator"} <= set(steps[4])
     compiled = [r for r in records(workdir) if "compile_seconds" in r]
     assert [r["phase"] for r in compiled] == ["stage_a", "blend", "full"]
-    assert all(r["flops_per_step"] > 0 for r in compiled)
+    assert all(r["macs_per_step"] > 0 for r in compiled)
     evaluated = [r for r in records(workdir) if any(k.endswith("_score") for k in r)]
     assert [r["step"] for r in evaluated] == [3, 7, 10]
 

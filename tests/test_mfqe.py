@@ -3,7 +3,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from supervegan_jax.benchmarking.counts import count_macs
 from supervegan_jax.models.layers import PReLU
 from supervegan_jax.models.mfqe import (
     FLOW_UNIT,
@@ -13,6 +12,7 @@ from supervegan_jax.models.mfqe import (
     MotionCompensation,
     PeakFrameDetector,
 )
+from supervegan_jax.ops.counting import count_macs
 from supervegan_jax.ops.peak_frames import (
     choose_references,
     label_peak_quality_frames,

@@ -3,7 +3,6 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from supervegan_jax.benchmarking.counts import count_macs
 from supervegan_jax.losses.temporal_sequence import make_ping_pong
 from supervegan_jax.models.tecogan import (
     MAX_VELOCITY,
@@ -17,6 +16,7 @@ from supervegan_jax.models.tecogan_discriminator import (
     ping_pong_flows,
     show_triplets,
 )
+from supervegan_jax.ops.counting import count_macs
 from supervegan_jax.ops.space import depth_to_space, space_to_depth
 from supervegan_jax.ops.warp import backward_warp
 

@@ -112,7 +112,7 @@ def compare_training(model: LoadedModel, seconds: float) -> Comparison:
     parallel = Parallel("pmap")  # on all devices, as training is
     batch = {"windows": windows, "half": half, "full": full}
     held = [parallel.place_state((model.params, optimizer.init(model.params)))]
-    compiled = parallel.lower(step, held[0], parallel.place_batch(batch), ()).compile()
+    compiled, _ = parallel.compile(step, held[0], parallel.place_batch(batch), ())
 
     def ours() -> Any:
         held[0], value = compiled(held[0], parallel.place_batch(batch), ())

@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from supervegan_jax.benchmarking.counts import count_bytes, count_macs
 from supervegan_jax.benchmarking.timing import seconds_of
 from supervegan_jax.enhancement.options import RunOptions, for_model, resolve
 from supervegan_jax.enhancement.program import frames_function
+from supervegan_jax.ops.counting import count_bytes, count_macs
 from supervegan_jax.weights.model_file import LoadedModel
 
 

@@ -86,7 +86,7 @@ def time_step(config: ConfigDict, phases: tuple[Phase, ...], phase: Phase, secon
     frozen = parallel.place_state(frozen)
     batch = parallel.place_batch(noise)
     step = partial(train_step, system=system, phase=phase)
-    compiled = parallel.lower(step, state, batch, frozen).compile()
+    compiled, _ = parallel.compile(step, state, batch, frozen)
     times: list[float] = []
     begun = time.perf_counter()
     # The first step is not counted; the state is donated, so each step needs the last one's.

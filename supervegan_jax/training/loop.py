@@ -182,14 +182,10 @@ class _PhaseRun:
     def _compile(self, state: TrainState, batch: Any, step: int) -> Any:
         start = time.monotonic()
         pure = partial(train_step, system=self.system, phase=self.phase)
-        lowered = self.parallel.lower(pure, state, batch, self.frozen)
-        flops = self.parallel.flops(lowered)
-        compiled = lowered.compile()
+        compiled, macs = self.parallel.compile(pure, state, batch, self.frozen)
         seconds = time.monotonic() - start
-        print(
-            f"{self.title}: compiled in {seconds:.1f} s, {flops / 1e9:.1f} GFLOP a step and device"
-        )
-        record = {"phase": self.phase.name, "compile_seconds": seconds, "flops_per_step": flops}
+        print(f"{self.title}: compiled in {seconds:.1f} s, {macs / 1e9:.1f} GMAC a step")
+        record = {"phase": self.phase.name, "compile_seconds": seconds, "macs_per_step": macs}
         self.writer.write(step, record)
         return compiled
 

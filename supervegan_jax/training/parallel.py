@@ -9,6 +9,8 @@ import jax
 import numpy as np
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
+from supervegan_jax.ops.counting import count_macs
+
 AXIS = "batch"
 STRATEGIES = ("pmap", "jit")
 
@@ -83,17 +85,17 @@ class Parallel:
             for name, value in batch.items()
         }
 
-    def lower(
+    def compile(
         self, step: Callable[..., tuple[Any, Any]], state: Any, batch: Any, frozen: Any
-    ) -> Any:
-        """Prepares `step(state, batch, frozen, axis_name=...)` for compiling ahead of the loop.
+    ) -> tuple[Any, int]:
+        """Compiles `step(state, batch, frozen, axis_name=...)` ahead of the loop.
 
         Args:
           step: pure; its state argument is donated.
           state, batch, frozen: placed arguments of the shapes the loop will use.
 
         Returns:
-          What has `compile()`, which gives the function.
+          The function, and the multiply-accumulates of a step of the whole batch.
         """
         if self.strategy == "jit":
             fn = jax.jit(
@@ -111,14 +113,8 @@ class Parallel:
                 donate_argnums=0,
                 devices=self.devices,
             )
-        return fn.lower(state, batch, frozen)
-
-    def flops(self, lowered: Any) -> float:
-        """Floating-point operations of one device's part of a step; 0 if XLA does not say.
-
-        Args:
-          lowered: by `lower`. Once compiled for a GPU it misses what a library computes.
-        """
-        counted = float((lowered.cost_analysis() or {}).get("flops", 0.0))
-        # Of `jit` it is the whole batch's step, which the compiler splits; of `pmap` it is split.
-        return counted / len(self.devices) if self.strategy == "jit" else counted
+        # Counted by ourselves: XLA does not know what a GPU's libraries compute.
+        macs = count_macs(fn, state, batch, frozen)
+        if self.strategy == "pmap":  # one device's part
+            macs *= len(self.devices)
+        return fn.lower(state, batch, frozen).compile(), macs

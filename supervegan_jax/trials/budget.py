@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from ml_collections import ConfigDict
 
 from supervegan_jax import build
-from supervegan_jax.benchmarking.counts import count_macs
+from supervegan_jax.ops.counting import count_macs
 from supervegan_jax.training.phases import Phase
 from supervegan_jax.training.state import Params, state_shapes
 from supervegan_jax.training.step import train_step
