@@ -113,7 +113,9 @@ def conv3d_windows(
         for tensor, need in used.items():
             order = sorted(need)
             flat = jnp.concatenate([kernel[tap] for tap in order], axis=-1)
-            together = convolve(windows.tensors[tensor], flat, dtype=jnp.float32)
+            # In the features' own dtype: a GPU has no convolution of bfloat16 that gives float32,
+            # and would take one of float32 in its place.
+            together = convolve(windows.tensors[tensor], flat).astype(jnp.float32)
             for i, tap in enumerate(order):
                 parts[tensor, tap] = together[..., i * features : (i + 1) * features]
         for index, terms in enumerate(classes):
@@ -128,6 +130,6 @@ def conv3d_windows(
             rows.append(jnp.concatenate(frames, axis=-1))
         flat = kernel.transpose(1, 2, 0, 3, 4).reshape(kh, kw, taps * channels, features)
         ends = [sum(lengths[:i]) for i in range(1, len(lengths))]
-        outputs = jnp.split(convolve(jnp.concatenate(rows), flat, dtype=jnp.float32), ends)
+        outputs = jnp.split(convolve(jnp.concatenate(rows), flat), ends)
     tensors = tuple(output.astype(kernel.dtype) for output in outputs)
     return Windows(tensors, tuple((k, base - firsts[k]) for k, base in positions), windows.count)

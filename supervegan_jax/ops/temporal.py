@@ -6,7 +6,6 @@ numbers, 2.5 times faster on CPU, and cuDNN's 2-D kernels are the better ones to
 
 import jax
 import jax.numpy as jnp
-from jax.typing import DTypeLike
 
 from supervegan_jax.ops.space import space_to_depth
 
@@ -37,13 +36,10 @@ def conv3d(
     return y.reshape(b, out_t, *y.shape[1:])
 
 
-def convolve(
-    x: jax.Array, kernel: jax.Array, stride: int = 1, dtype: DTypeLike | None = None
-) -> jax.Array:
+def convolve(x: jax.Array, kernel: jax.Array, stride: int = 1) -> jax.Array:
     """A 2-D convolution padded with zeros: x [b, h, w, c], kernel [kh, kw, c, features].
 
-    Of a kernel with even sides, as `without_stride` makes them, one more is padded before. `dtype`
-    is the result's, that of x if None.
+    Of a kernel with even sides, as `without_stride` makes them, one more is padded before.
     """
     kh, kw, _, _ = kernel.shape
     return jax.lax.conv_general_dilated(
@@ -52,7 +48,6 @@ def convolve(
         (stride, stride),
         ((kh // 2, (kh - 1) // 2), (kw // 2, (kw - 1) // 2)),
         dimension_numbers=("NHWC", "HWIO", "NHWC"),
-        preferred_element_type=dtype,
     )
 
 
