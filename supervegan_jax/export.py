@@ -10,7 +10,7 @@ from pathlib import Path
 
 from supervegan_jax.command_line import Parser, run
 from supervegan_jax.exported.files import FORMATS, write_export
-from supervegan_jax.weights.interpolation import interpolate
+from supervegan_jax.weights.interpolation import amplify_detail, interpolate
 from supervegan_jax.weights.load import load_model, load_workdir
 from supervegan_jax.weights.model_file import (
     CARD_FILE,
@@ -51,10 +51,22 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     )
     add("--alpha", type=float, help="the first one's share in it, 0 to 1; needed with the former")
     add(
+        "--interpolate-groups",
+        metavar="NAME,..",
+        help="parameters that are mixed, such as stage_a; the others stay the first one's "
+        "(default: all)",
+    )
+    add(
         "--detail-floor",
         type=float,
         metavar="CODES",
         help="shrink detail weaker than this, in 8-bit codes (default: the network's own)",
+    )
+    add(
+        "--detail-gain",
+        type=float,
+        metavar="TIMES",
+        help="make stage B's detail so many times as strong",
     )
     add("--overwrite", action="store_true", help="replace existing files")
     return parser.parse_args(arguments)
@@ -73,8 +85,14 @@ def _load(options: argparse.Namespace) -> LoadedModel:
     card, params = {**model.card, "name": options.directory.resolve().name}, model.params
     if options.interpolate_from is not None:
         first = load_model(options.interpolate_from)
-        params = interpolate(first, model, options.alpha)
+        groups = options.interpolate_groups and options.interpolate_groups.split(",")
+        params = interpolate(first, model, options.alpha, groups)
         card["interpolation"] = {"first": first.card["name"], "alpha": options.alpha}
+        if groups:
+            card["interpolation"]["groups"] = groups
+    if options.detail_gain is not None:
+        params = amplify_detail(params, options.detail_gain)
+        card["detail_gain"] = options.detail_gain * card.get("detail_gain", 1)
     generator = model.generator
     if options.detail_floor is not None:
         card["generator"] = {**card["generator"], "detail_floor": options.detail_floor}
@@ -88,6 +106,8 @@ def main(arguments: list[str] | None = None) -> int | None:
     directory: Path = options.directory
     if (options.interpolate_from is None) != (options.alpha is None):
         raise ValueError("--interpolate-from and --alpha are needed together")
+    if options.interpolate_groups is not None and options.interpolate_from is None:
+        raise ValueError("--interpolate-groups needs --interpolate-from and --alpha")
     for name in options.format:
         file = CARD_FILE if name == _FOLDER else f"model{FORMATS[name].suffix}"
         if (directory / file).exists() and not options.overwrite:

@@ -17,6 +17,7 @@ from supervegan_jax.exported.network import difference, network_function
 from supervegan_jax.ops.resize import upsample_bicubic
 from supervegan_jax.video_input.frames import FrameFormat
 from supervegan_jax.weights import load_model
+from supervegan_jax.weights.interpolation import amplify_detail
 
 ONE = {"devices": (jax.devices()[0],), "batch_size": 2}
 # Between them a layer of every kind: with and without blocks, on both grids.
@@ -152,6 +153,27 @@ def test_the_floor_is_set_when_training_is_over(tmp_path):
     export.main(["supervegan4_small", str(tmp_path / "between"), *between])
     halfway = load_model(str(tmp_path / "between"))
     assert halfway.generator.detail_floor == plain.generator.detail_floor
+
+
+def test_detail_is_made_stronger_when_training_is_over(tmp_path):
+    words = ["supervegan4_small", str(tmp_path / "strong"), "--dtype", "float32"]
+    export.main([*words, "--detail-gain", "1.5", "--detail-floor", "0.6"])
+    strong, plain = load_model(str(tmp_path / "strong")), load_model("supervegan4_small")
+    assert strong.card["detail_gain"] == 1.5 and plain.generator.detail_floor == 0.4
+    frames = np.random.default_rng(0).random((5, 16, 16, 3), np.float32)
+
+    def enhanced(model, stage):
+        variables = {"params": model.params}
+        return np.asarray(model.generator.apply(variables, frames, stage, method="enhance"))
+
+    a, b = (enhanced(plain, stage) for stage in "ab")
+    np.testing.assert_array_equal(enhanced(strong, "a"), a)
+    np.testing.assert_allclose(enhanced(strong, "b"), a + 1.5 * (b - a), atol=1e-5)
+    for wrong in ("0", "-1", "nan", "inf"):
+        with pytest.raises(ValueError, match=f"detail gain {float(wrong)}; above 0 is accepted"):
+            export.main([*words, "--overwrite", "--detail-gain", wrong])
+    with pytest.raises(ValueError, match="has no stage B, and so no detail"):
+        amplify_detail({"train": {}}, 2.0)
 
 
 def test_the_command_writes_what_is_asked_for(exported, tmp_path, capsys):

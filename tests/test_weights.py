@@ -114,8 +114,22 @@ def test_a_training_workdir_gives_its_averaged_parameters(tmp_path, params):
     assert mixed.card["interpolation"] == {"first": "first", "alpha": 0.25}
     whole = load_model(str(workdir)).params
     jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y / 4, rtol=1e-6), mixed.params, whole)
+    export.main([*words, *between, "0.25", "--interpolate-groups", "stage_a", "--overwrite"])
+    part = load_model(str(tmp_path / "between"))
+    assert part.card["interpolation"]["groups"] == ["stage_a"]
+    shares = {"stage_a": 0.25, "stage_b": 1.0}
+    jax.tree.map(
+        lambda x, y: np.testing.assert_allclose(x, y, rtol=1e-6),
+        part.params,
+        {name: jax.tree.map(lambda x, s=s: x * s, whole[name]) for name, s in shares.items()},
+    )
     for wrong, message in [
         ([*between, "1.5"], "alpha 1.5; 0 to 1 is accepted"),
+        (["--interpolate-groups", "stage_a"], "--interpolate-groups needs --interpolate-from"),
+        (
+            [*between, "0.5", "--interpolate-groups", "stage_c"],
+            "no parameters stage_c; accepted are stage_a, stage_b",
+        ),
         (between[:2], "--interpolate-from and --alpha are needed together"),
         (["--interpolate-from", "supervegan4_small", "--alpha", "0.5"], "not the same network"),
     ]:
