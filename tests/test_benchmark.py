@@ -170,8 +170,8 @@ def test_a_step_is_timed_on_the_windows_of_its_network(truths):
         (["--output-size", "1284x720"], "--output-size 1284x720"),
         (["--output-size", "0x720"], "--output-size 0x720"),
         (["--json", "no/such/folder.json"], "no/such/folder.json: there is no folder no/such"),
-        (["--models", "nothing"], "no model 'nothing': accepted are supervegan2_small"),
-        (["--models", "supervegan"], ", supervegan4_small, supervegan4, supervegan2,"),
+        (["--models", "nothing"], "no model 'nothing': accepted are fast_supervegan2, fast"),
+        (["--models", "supervegan"], ", supervegan4_small, supervegan4, supervegan2, duf16,"),
         (["--config", "configs/nothing.py"], "no config file 'configs/nothing.py'"),
     ],
 )

@@ -6,7 +6,7 @@ import imageio_ffmpeg
 import pytest
 
 from supervegan_jax import enhance
-from supervegan_jax.enhancement.choice import NETWORKS, choose
+from supervegan_jax.enhancement.choice import ACCELERATED, NETWORKS, choose
 from supervegan_jax.video_input.source import open_source
 from supervegan_jax.weights import list_models
 
@@ -37,12 +37,31 @@ def test_size_decides_and_bitrate_where_size_does_not(width, height, kbps, scale
     assert ("unknown bitrate" if kbps is None else f"{kbps} kbit/s") in choice.reason
 
 
+@pytest.mark.parametrize(
+    ("width", "height", "kbps", "best"),
+    [
+        (320, 180, 250, "fast_supervegan4"),
+        (320, 180, 5000, "fast_supervegan4"),
+        (640, 360, None, "fast_supervegan2"),
+        (640, 360, 250, "fast_supervegan2"),
+        # 0.11 bits a pixel, where the small one scores better
+        (640, 360, 750, "supervegan2_small"),
+    ],
+)
+def test_a_gpu_gets_the_best_and_a_cpu_is_told_of_it(width, height, kbps, best):
+    better = choose(width, height, 30.0, kbps, accelerated=True)
+    assert better.model == best
+    told = choose(width, height, 30.0, kbps).reason.removeprefix(better.reason)
+    small = best in NETWORKS.values()
+    assert told == ("" if small else f"; {best} is better, and slow on a CPU")
+
+
 def test_what_is_chosen_is_shipped_and_of_that_scale():
     shipped = list_models()
-    assert {scale: shipped[name]["generator"]["scale"] for scale, name in NETWORKS.items()} == {
-        4: 4,
-        2: 2,
-    }
+    for networks in (NETWORKS, ACCELERATED):
+        assert sorted(networks) == [2, 4]
+        for scale, name in networks.items():
+            assert shipped[name]["generator"]["scale"] == scale
 
 
 @pytest.mark.parametrize(("size", "model"), [("64x48", NETWORKS[4]), ("640x360", NETWORKS[2])])

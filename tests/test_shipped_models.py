@@ -6,6 +6,7 @@ import pytest
 
 from data_prep.clips import embedded_clip
 from supervegan_jax import enhance
+from supervegan_jax.enhancement.choice import ACCELERATED
 from supervegan_jax.metrics.lpips import lpips
 from supervegan_jax.metrics.psnr import psnr
 from supervegan_jax.ops.color import to_float, to_uint8
@@ -19,7 +20,12 @@ FIRST, COUNT = 38, 16
 SCORED = (2, 14)
 
 
-@pytest.mark.parametrize("name", sorted(list_models()))
+def _marks(name: str) -> list[pytest.MarkDecorator]:
+    """The networks made for a GPU take a CPU a second a frame."""
+    return [pytest.mark.slow] if name in ACCELERATED.values() else []
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=_marks(n)) for n in list_models()])
 def test_enhanced_film_is_better_than_enlarged(name, tmp_path):
     scale = list_models()[name]["generator"]["scale"]
     small, output = tmp_path / "small.mp4", tmp_path / "out.mp4"

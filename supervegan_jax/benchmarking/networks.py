@@ -18,12 +18,12 @@ from supervegan_jax.weights.model_file import LoadedModel, parameter_shapes
 
 def known_names() -> tuple[str, ...]:
     """Those shipped and the published ones of every system."""
-    return (*list_models(), *PUBLISHED)
+    return tuple(dict.fromkeys((*list_models(), *PUBLISHED)))
 
 
 def own_names() -> tuple[str, ...]:
     """Those shipped and SUPERVEGAN's published ones."""
-    return (*list_models(), *VARIANTS)
+    return tuple(dict.fromkeys((*list_models(), *VARIANTS)))
 
 
 def load_network(name: str) -> LoadedModel:
@@ -37,7 +37,7 @@ def load_network(name: str) -> LoadedModel:
             f"no model {name!r}: accepted are {', '.join(known_names())}, a training workdir, and "
             "an exported folder or file with its card"
         )
-    if name not in PUBLISHED:
+    if name in list_models() or name not in PUBLISHED:
         model = load_model(name)
         return dataclasses.replace(model, card={**model.card, "name": name})
     return random_network(name, PUBLISHED[name])

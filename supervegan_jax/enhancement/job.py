@@ -112,7 +112,10 @@ def _prepare(job: Job) -> _Prepared:
     model, choice = job.model, None
     if model is None:
         fmt = source.format
-        name, reason = choose(fmt.width, fmt.height, float(source.rate), source.measure_kbps())
+        devices = options.devices or jax.local_devices()
+        accelerated = devices[0].platform != "cpu"
+        shape = fmt.width, fmt.height, float(source.rate)
+        name, reason = choose(*shape, source.measure_kbps(), accelerated)
         model, choice = load_model(name), f"{name}, {reason}"
         options = for_model(options, model)
     options = resolve(options)
