@@ -1,5 +1,7 @@
 r"""Fast SUPERVEGAN-2, the real-time variant for 640x360 (V-D), 1.2 M parameters; for a GPU.
 
+python -m data_prep.prepare VIDEOS --out DATA --records RECORDS --scale 2 \
+    --bitrate-kbps 150 250 750 --patch-size 96 --frames 6 --truths 2
 python -m supervegan_jax.main --config configs/fast_supervegan2.py \
     --config.data.records=RECORDS --workdir runs/fast_supervegan2
 

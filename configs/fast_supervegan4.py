@@ -1,5 +1,7 @@
 r"""Fast SUPERVEGAN-4, the real-time variant (V-D), 1.2 M parameters; for a GPU.
 
+python -m data_prep.prepare VIDEOS --out DATA --records RECORDS --scale 4 \
+    --bitrate-kbps 120 250 500 --patch-size 64 --frames 6 --truths 2
 python -m supervegan_jax.main --config configs/fast_supervegan4.py \
     --config.data.records=RECORDS --workdir runs/fast_supervegan4
 
@@ -12,8 +14,6 @@ from ml_collections import ConfigDict
 
 from configs import base
 from supervegan_jax.models.supervegan import VARIANTS
-
-_BOTH = ("stage_a", "stage_b")
 
 
 def get_config() -> ConfigDict:
@@ -34,7 +34,8 @@ def get_config() -> ConfigDict:
     c.phases.blend.steps = 0  # stage B's last layer begins near 0
     weights = {"mse": 20.0, "perceptual": 6e-2, "adversarial": 1e-1, "flicker": 3000.0}
     weights |= {"flat": 200.0, "grid": 400.0, "edge_grid": 1000.0}
-    c.phases.full = base.phase(6_600, _BOTH, (1.0, 1.0), **stage_a, **weights)
+    both = ("stage_a", "stage_b")
+    c.phases.full = base.phase(6_600, both, (1.0, 1.0), **stage_a, **weights)
     c.optimizer.schedule = "cosine"
     c.optimizer.learning_rate = 5e-4
     c.optimizer.final_learning_rate = 1e-6

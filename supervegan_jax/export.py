@@ -85,11 +85,11 @@ def _load(options: argparse.Namespace) -> LoadedModel:
     card, params = {**model.card, "name": options.directory.resolve().name}, model.params
     if options.interpolate_from is not None:
         first = load_model(options.interpolate_from)
-        groups = options.interpolate_groups and options.interpolate_groups.split(",")
-        params = interpolate(first, model, options.alpha, groups)
+        groups = None
         card["interpolation"] = {"first": first.card["name"], "alpha": options.alpha}
-        if groups:
-            card["interpolation"]["groups"] = groups
+        if options.interpolate_groups is not None:
+            groups = card["interpolation"]["groups"] = options.interpolate_groups.split(",")
+        params = interpolate(first, model, options.alpha, groups)
     if options.detail_gain is not None:
         params = amplify_detail(params, options.detail_gain)
         card["detail_gain"] = options.detail_gain * card.get("detail_gain", 1)
