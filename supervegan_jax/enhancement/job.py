@@ -15,7 +15,14 @@ from tqdm import tqdm
 
 from supervegan_jax.enhancement.choice import choose
 from supervegan_jax.enhancement.compare import compared_format, compose
-from supervegan_jax.enhancement.options import DTYPES, RunOptions, context_start, for_model, resolve
+from supervegan_jax.enhancement.options import (
+    DTYPES,
+    RunOptions,
+    context_start,
+    for_model,
+    platform_of,
+    resolve,
+)
 from supervegan_jax.enhancement.program import plan
 from supervegan_jax.enhancement.runner import RunStats, enhance_frames
 from supervegan_jax.enhancement.tiling import Tiling, estimate_memory
@@ -112,8 +119,7 @@ def _prepare(job: Job) -> _Prepared:
     model, choice = job.model, None
     if model is None:
         fmt = source.format
-        devices = options.devices or jax.local_devices()
-        accelerated = devices[0].platform != "cpu"
+        accelerated = platform_of(options) != "cpu"
         shape = fmt.width, fmt.height, float(source.rate)
         name, reason = choose(*shape, source.measure_kbps(), accelerated)
         model, choice = load_model(name), f"{name}, {reason}"

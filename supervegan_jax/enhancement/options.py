@@ -63,6 +63,12 @@ class RunOptions:
             raise ValueError(f"batch_size {self.batch_size}; at most {_LARGEST_BATCH} is accepted")
 
 
+def platform_of(options: RunOptions) -> str:
+    """What computes, "cpu", "gpu" or "tpu"."""
+    devices = options.devices or jax.local_devices()
+    return str(devices[0].platform)
+
+
 def resolve(options: RunOptions) -> RunOptions:
     """Fills in everything but `tile`, which depends on the frames' size.
 

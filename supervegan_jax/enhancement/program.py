@@ -11,7 +11,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from supervegan_jax.enhancement.batches import Batch
-from supervegan_jax.enhancement.options import DTYPES, RunOptions, for_model, memory_budget
+from supervegan_jax.enhancement.options import (
+    DTYPES,
+    RunOptions,
+    for_model,
+    memory_budget,
+    platform_of,
+)
 from supervegan_jax.enhancement.readings import How
 from supervegan_jax.enhancement.tiling import Cut, Tiling, choose_tile, margin, plan_tiles
 from supervegan_jax.models.single_stage import as_variables
@@ -56,7 +62,7 @@ def frames_function(
         return lambda params, images, state: (exported.call(_windows(images, reach)), state)
     generator = model.generator.clone(dtype=DTYPES[dtype])
     # A frame's features fit a CPU's caches, a batch's do not.
-    one_by_one = (options.devices or jax.local_devices())[0].platform == "cpu"
+    one_by_one = platform_of(options) == "cpu"
     how = How(options.stage, options.strength, one_by_one)
 
     def function(params: Any, images: Any, state: Any) -> tuple[Any, Any]:
