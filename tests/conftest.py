@@ -1,7 +1,7 @@
 """Four CPU devices for every test, and the tiny system the training tests share.
 
-Programs are compiled for their numbers, not their speed: without optimisation that takes a third
-less time, and most tests do little else. What users run, tests of the commands run as it is.
+Most tests do little else than compile, so their programs are compiled quickly. What users run,
+tests of the commands run as it is.
 """
 
 import atexit
@@ -9,9 +9,10 @@ import os
 import shutil
 import tempfile
 
+from quick_compiler import QUICK_COMPILER
+
 os.environ["XLA_FLAGS"] = (
-    "--xla_backend_optimization_level=0 --xla_force_host_platform_device_count=4 "
-    + os.environ.get("XLA_FLAGS", "")
+    f"{QUICK_COMPILER} --xla_force_host_platform_device_count=4 {os.environ.get('XLA_FLAGS', '')}"
 ).strip()
 os.environ.setdefault("JAX_PLATFORMS", "cpu")
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -34,7 +35,6 @@ from supervegan_jax.training.optimizers import make_optimizer, make_schedule
 from supervegan_jax.training.phases import Phase, make_phases
 from supervegan_jax.training.system import System
 
-QUICK_COMPILER = os.environ["XLA_FLAGS"].split()[0]  # of commands that see one device
 BOTH = ("stage_a", "stage_b")
 WEIGHTS = {"mse_a": 1.0, "mse": 1.0, "adversarial": 1e-3, "perceptual": 6e-3}
 PHASES = {

@@ -300,6 +300,14 @@ def tiny(tmp_path_factory) -> str:
     return str(folder)
 
 
+def same_to_rounding(one, other):
+    """Batches of another size may be computed in another order."""
+    for a, b in zip(one.planes, other.planes, strict=True):
+        difference = np.abs(a.astype(int) - b)
+        assert difference.max() <= 1
+        assert difference.mean() <= 1e-3
+
+
 def test_enhanced_frames_are_those_of_the_enhance_command(clip, tiny):
     way = list_ways([tiny])[-1]
     source = open_source(clip)
@@ -308,11 +316,11 @@ def test_enhanced_frames_are_those_of_the_enhance_command(clip, tiny):
     theirs = list(enhance_frames(source.frames(), source.format, way.model, options))
     assert [frame.pts for frame in ours] == [frame.pts for frame in theirs]
     for mine, other in zip(ours, theirs, strict=True):
-        assert all(np.array_equal(a, b) for a, b in zip(mine.planes, other.planes, strict=True))
+        same_to_rounding(mine, other)
     some = list(way.frames(source, 3))
     assert [frame.index for frame in some] == [0, 3]
     for mine, other in zip(some, theirs[::3], strict=True):
-        assert all(np.array_equal(a, b) for a, b in zip(mine.planes, other.planes, strict=True))
+        same_to_rounding(mine, other)
 
 
 def test_a_killed_run_goes_on_and_takes_more_metrics(clip, tiny, tmp_path):

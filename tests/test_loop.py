@@ -12,7 +12,8 @@ from pathlib import Path
 import jax
 import numpy as np
 import pytest
-from conftest import PHASES, QUICK_COMPILER, make_small_system, random_batch
+from conftest import PHASES, make_small_system, random_batch
+from quick_compiler import QUICK_COMPILER
 
 from supervegan_jax.training import loop
 from supervegan_jax.training.checkpoints import Checkpoints

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import QUICK_COMPILER
 from PIL import Image
+from quick_compiler import QUICK_COMPILER
 
 from configs import base
 from configs import tiny as tiny_config
