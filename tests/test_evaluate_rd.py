@@ -5,6 +5,7 @@ import dataclasses
 import json
 import math
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -160,8 +161,10 @@ def test_results_are_named_after_what_they_were_made_from(tmp_path):
     [
         ({"clips": ()}, "at least one clip and one model"),
         ({"codecs": ("mpeg2",)}, "codec 'mpeg2'; accepted: h264, h265, vp8, vp9, av1"),
-        ({"input_kbps": (150,)}, "input kbps 150; at least two different"),
-        ({"reference_kbps": (75, 75)}, "reference kbps 75,75; at least two different"),
+        ({"input_kbps": ()}, "input kbps nothing; accepted: 1 or more different"),
+        ({"input_kbps": (150, 150)}, "input kbps 150,150; accepted: 1 or more"),
+        ({"reference_kbps": (75,)}, "reference kbps 75; accepted: 2 or more"),
+        ({"reference_kbps": (75, 75)}, "reference kbps 75,75; accepted: 2 or more"),
         ({"frame_step": 0}, "frame_step 0; at least 1"),
         ({"metrics": ("tof",), "frame_step": 2}, "tof compares frames"),
     ],
@@ -298,6 +301,23 @@ def tiny(tmp_path_factory) -> str:
     folder = tmp_path_factory.mktemp("models") / "tiny"
     save_model(folder, fields, small_model(scale=2).params, {})
     return str(folder)
+
+
+def test_one_bitrate_of_the_input_is_enough(finished, clip, tmp_path, capsys):
+    workdir = tmp_path / "rd"
+    shutil.copytree(finished, workdir)  # what is scored already stays so
+    words = command(clip, workdir)
+    words[words.index("--input-kbps") + 1] = "120"
+    evaluate.main(words)
+    printed = capsys.readouterr()
+    assert "BD-rate" not in printed.out
+    assert "curve" not in printed.err
+    one, both = (json.loads((path / "rd.json").read_text()) for path in (workdir, finished))
+    assert one["bd_rate_percent"] == []
+    rows = [row for row in both["equivalent_kbps"] if row["target_kbps"] == 120]
+    assert len(rows) > 3
+    assert one["equivalent_kbps"] == rows
+    assert (workdir / "plots" / "h264_equivalent.png").exists()
 
 
 def same_to_rounding(one, other):

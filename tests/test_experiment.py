@@ -317,7 +317,7 @@ def test_what_cannot_be_run_is_told_at_once(prepared, tmp_path):
         (["--set", "budget_tmacs=0"], "counted against a budget; budget_tmacs is 0"),
         (["--set", "budget_tmacs=-1"], "a budget of -1 TMAC"),
         (["--set", "metrics=sharpness"], "metric 'sharpness'; accepted"),
-        (["--set", "input_kbps=250"], "input kbps 250; at least two"),
+        (["--set", "reference_kbps=250"], "reference kbps 250; accepted: 2 or more"),
         (["--set", "kbps_4x=77"], "kbps_4x 77; input_kbps are 60, 250"),
         (["--records", str(tmp_path / "none")], "none is no folder of records"),
         (["--clips", str(tmp_path / "none.mp4")], "none.mp4"),

@@ -239,12 +239,17 @@ class BdRow:
 
 
 def bd_rates(points: Sequence[Point], metrics: Sequence[str]) -> list[BdRow]:
-    """BD-rates of every other curve against the plain codec and the plain enlargement, if any."""
+    """BD-rates of every other curve against the plain codec and the plain enlargement, if any.
+
+    A curve of one bitrate has none.
+    """
     rows = []
     everything = [*points, *pool_points(points)]
     for codec in names(points, "codec"):
         ours = select(everything, codec=codec)
         for curve in names(ours, "curve"):
+            if len(names(select(ours, curve=curve), "target_kbps")) < 2:
+                continue
             scale = select(ours, curve=curve)[0].scale
             plain = BICUBIC if select(ours, curve=BICUBIC) else f"{BICUBIC} x{scale}"
             for anchor in (CODEC, plain) if scale > 1 else (CODEC,):
@@ -280,6 +285,8 @@ def remarks(points: Sequence[Point], metrics: Sequence[str]) -> list[str]:
         for curve in names(points, "curve"):
             for clip in names(points, "clip"):
                 some = select(points, codec=codec, curve=curve, clip=clip)
+                if len(some) < 2:
+                    continue  # nobody asked for a curve
                 lines += [
                     f"{clip}, {codec}, {curve}: {line}" for line in _remarks_of(some, metrics)
                 ]

@@ -107,7 +107,8 @@ def _report(measured: Measured, settings: Settings, workdir: Path, draw: bool) -
     parts = []
     for codec in settings.codecs:
         parts.append(tables.pooled_table(points, codec, metrics))
-        parts.append(tables.bd_table(bd_rows, codec, metrics))
+        if any(row.codec == codec for row in bd_rows):
+            parts.append(tables.bd_table(bd_rows, codec, metrics))
         parts.append(tables.equivalent_table(equivalents, codec, metrics))
     return [*parts, "written: " + ", ".join(map(str, written))]
 

@@ -181,12 +181,9 @@ def _plot_equivalents(
         **style,
     )
     spread = [(r, p) for r, p in exact if p.low is not None and p.high is not None]
-    if spread:
-        axis.fill_between(
-            [row.measured_kbps for row, _ in spread],
-            [pooled.low for _, pooled in spread],
-            [pooled.high for _, pooled in spread],
-            color=style["color"],
-            alpha=0.15,
-            linewidth=0,
-        )
+    rates = [row.measured_kbps for row, _ in spread]
+    lows, highs = ([getattr(p, end) for _, p in spread] for end in ("low", "high"))
+    if len(spread) > 1:
+        axis.fill_between(rates, lows, highs, color=style["color"], alpha=0.15, linewidth=0)
+    else:
+        axis.vlines(rates, lows, highs, color=style["color"], alpha=0.4)

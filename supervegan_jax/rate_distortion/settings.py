@@ -44,13 +44,14 @@ class Settings:
         for codec in self.codecs or ("",):
             if codec not in CODECS:
                 raise ValueError(f"codec {codec!r}; accepted: {', '.join(CODECS)}")
-        for name in ("input_kbps", "reference_kbps"):
+        # An equivalent bitrate is read off the references' curve.
+        for name, fewest in (("input_kbps", 1), ("reference_kbps", 2)):
             ladder = getattr(self, name)
-            if len(ladder) < 2 or min(ladder) < 1 or len(set(ladder)) < len(ladder):
+            if len(ladder) < fewest or min(ladder) < 1 or len(set(ladder)) < len(ladder):
                 given = ",".join(map(str, ladder)) or "nothing"
                 raise ValueError(
-                    f"{name.replace('_', ' ')} {given}; at least two different whole numbers of "
-                    "kbit/s are needed"
+                    f"{name.replace('_', ' ')} {given}; accepted: {fewest} or more different whole "
+                    "numbers of kbit/s"
                 )
         for name in ("max_frames", "frame_step", "jobs"):
             value = getattr(self, name)

@@ -168,6 +168,8 @@ def bd_rates(subject: Subject) -> str:
     """BD-rates of the means, and clip by clip."""
     ours = [p for p in subject.points if p.codec == subject.codec]
     rows = curves.bd_rates(ours, subject.metrics)
+    if not rows:
+        return "<p>A BD-rate needs two bitrates of what is enlarged; there is one.</p>"
     tables = {
         clip: html_tables.bd_table(rows, subject.codec, subject.metrics, clip)
         for clip in (POOLED, *subject.clips())
