@@ -248,9 +248,10 @@ def bd_rates(points: Sequence[Point], metrics: Sequence[str]) -> list[BdRow]:
     for codec in names(points, "codec"):
         ours = select(everything, codec=codec)
         for curve in names(ours, "curve"):
-            if len(names(select(ours, curve=curve), "target_kbps")) < 2:
+            some = select(ours, curve=curve)
+            if len(names(some, "target_kbps")) < 2:
                 continue
-            scale = select(ours, curve=curve)[0].scale
+            scale = some[0].scale
             plain = BICUBIC if select(ours, curve=BICUBIC) else f"{BICUBIC} x{scale}"
             for anchor in (CODEC, plain) if scale > 1 else (CODEC,):
                 if curve in (CODEC, anchor):
