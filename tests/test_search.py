@@ -300,6 +300,8 @@ def write(tmp_path, config_file):
         finished(dict(base, width=48), 24.0, 0.40, 150.0),
         create_trial(state=TrialState.PRUNED, user_attrs={"reason": "too slow: 900.0 ms"}),
     ]
+    for number, trial in enumerate(trials):
+        trial.number = number
     return write_results(search, trials), model, better
 
 
@@ -322,8 +324,16 @@ def test_the_files_of_a_search(tmp_path, request):
     assert np.asarray(Image.open(tmp_path / "front.png")).shape[2] == 4
     assert "3 candidates completed, 1 stopped or too costly" in text
     assert "width=24 detail_grid=2" in text
+    assert [t["front"] for t in trials] == [False, True, False, False]
+    assert [t["seed"] for t in trials] == [True, False, False, False]
+    table = text.split("\n\n")[1].splitlines()[1:]
+    assert [line.split()[1] for line in table] == ["front", "seed", "other"]
     width = pearson([32, 24, 48], [25.0, 25.2, 24.0])
     assert f"{width:+.2f}" in text
+    related = json.loads((tmp_path / "correlations.json").read_text())
+    assert set(related) == set(SMALL_4)
+    assert related["width"]["psnr"] == pytest.approx(width)
+    assert related["inner_width"] == {"psnr": None, "lpips": None, "ms": None}
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])

@@ -222,3 +222,29 @@ def test_a_search_from_the_clip_to_the_chosen_config(tmp_path, capsys):
     assert trained.returncode == 0, trained.stderr
     written = json.loads((tmp_path / "run" / "config.json").read_text())["config"]["model"]
     assert written in [entry["config"] for entry in front]
+
+
+@pytest.mark.slow
+def test_two_workers_killed_and_resumed_by_the_same_command(tmp_path):
+    config, workdir = tmp_path / "tiny_in_memory.py", tmp_path / "search"
+    config.write_text(CONFIG)
+    words = ["--config", config, "--workdir", workdir, "--steps", 12, "--frames", 1, "--workers", 2]
+    words += ["--max-macs", 3e9, "--timing-seconds", 0.1, "--trials", 10]
+    words = [sys.executable, "-m", "supervegan_jax.search", *map(str, words)]
+    killed = subprocess.Popen(words, cwd=ROOT, start_new_session=True)
+    while not list(workdir.glob("candidates/*/metrics.jsonl")):
+        assert killed.poll() is None
+        time.sleep(0.1)
+    os.killpg(killed.pid, signal.SIGKILL)
+    killed.wait()
+    done = subprocess.run(words, cwd=ROOT, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    trials = json.loads((workdir / "trials.json").read_text())
+    points = [
+        json.dumps(trial["point"], sort_keys=True)
+        for trial in trials
+        if trial["state"] in ("complete", "pruned")
+    ]
+    assert len(points) >= 10 and len(set(points)) == len(points)  # a worker may finish one more
+    scored = [trial for trial in trials if trial["state"] == "complete"]
+    assert len(scored) >= 3 and all(15 < trial["psnr"] < 45 for trial in scored)

@@ -15,6 +15,7 @@ from supervegan_jax.search.space import Point, model_of, point_of
 from supervegan_jax.training.workdir import write_json
 
 FRONT, TRIALS, CHOSEN, PLOT = "front.json", "trials.json", "chosen.py", "front.png"
+CORRELATIONS = "correlations.json"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -53,14 +54,16 @@ def write_results(search: Search, trials: Sequence[FrozenTrial]) -> str:
         f"{counts[TrialState.COMPLETE]} candidates completed, {counts[TrialState.PRUNED]} stopped "
         f"or too costly, {counts[TrialState.RUNNING]} running"
     )
-    write_json(search.workdir / TRIALS, [_trial_json(trial) for trial in trials])
+    front = sorted(pool(found, search.cost), key=lambda candidate: candidate.lpips)
+    on_front = [candidate.number for candidate in front]
+    write_json(search.workdir / TRIALS, [_trial_json(trial, on_front) for trial in trials])
     if not found:
         return f"{head}; there is no front yet"
-    front = sorted(pool(found, search.cost), key=lambda candidate: candidate.lpips)
     write_json(search.workdir / FRONT, [front_entry(search.model, c) for c in front])
     related = correlations(found)
+    write_json(search.workdir / CORRELATIONS, related)
     draw(found, front, related, search.workdir / PLOT)
-    lines = [head, "", _front_table(found, front, search.base), "", _correlation_table(related)]
+    lines = [head, "", _table(found, front, search.base), "", _correlation_table(related)]
     chosen = choose(found, search.base, search.cost)
     if search.trial is not None:
         chosen = next((c for c in found if c.number == search.trial), None)
@@ -72,7 +75,7 @@ def write_results(search: Search, trials: Sequence[FrozenTrial]) -> str:
         lines += ["", f"chosen: trial {chosen.number}, {path}"]
         if chosen.point == search.base and search.trial is None:
             lines[-1] += " (the base network: nothing beat it at its cost)"
-    names = ", ".join((FRONT, TRIALS, PLOT))
+    names = ", ".join((FRONT, TRIALS, CORRELATIONS, PLOT))
     return "\n".join([*lines, f"written to {search.workdir}: {names}"])
 
 
@@ -88,27 +91,32 @@ def front_entry(model: Mapping[str, Any], candidate: Candidate) -> dict[str, Any
     }
 
 
-def _trial_json(trial: FrozenTrial) -> dict[str, Any]:
+def _trial_json(trial: FrozenTrial, on_front: Sequence[int]) -> dict[str, Any]:
     values = dict(zip(("psnr", "lpips", "ms"), trial.values or (), strict=False))
     known = {name: value for name, value in trial.user_attrs.items() if name != "begun"}
     point = trial.params or trial.system_attrs.get("fixed_params", {})
     return {
         "number": trial.number,
         "state": trial.state.name.lower(),
+        "seed": False,
         **known,
+        "front": trial.number in on_front,
         **values,
         "point": point,
     }
 
 
-def _front_table(found: Sequence[Candidate], front: Sequence[Candidate], base: Point) -> str:
+def _table(found: Sequence[Candidate], front: Sequence[Candidate], base: Point) -> str:
+    """All that were completed: the front, then the seeds, then the others, each by LPIPS."""
     rows = []
-    before = [candidate for candidate in found if candidate.point == base]
-    for candidate in [*front, *(c for c in before if c not in front)]:
+    ranked = sorted(found, key=lambda c: (c not in front, not c.seed, c.lpips))
+    for candidate in ranked:
         changes = [f"{k}={v}" for k, v in candidate.point.items() if v != base[k]]
+        groups = ["front"] * (candidate in front) + ["seed"] * candidate.seed
         rows.append(
             [
-                f"{candidate.number}{' seed' * candidate.seed}",
+                str(candidate.number),
+                ", ".join(groups) or "other",
                 f"{candidate.psnr:.2f}",
                 f"{candidate.lpips:.4f}",
                 f"{candidate.ms:.1f}",
@@ -117,9 +125,7 @@ def _front_table(found: Sequence[Candidate], front: Sequence[Candidate], base: P
                 " ".join(changes) or "(base)",
             ]
         )
-        if candidate not in front:
-            rows[-1][0] += ", not on it"
-    header = ["Pareto front, trial", "PSNR", "LPIPS", "ms", "GMAC", "M params", "changes"]
+    header = ["trial", "group", "PSNR", "LPIPS", "ms", "GMAC", "M params", "changes"]
     widths = max(len(row[-1]) for row in rows)
     return format_columns(header, [[*row[:-1], row[-1].ljust(widths)] for row in rows])
 

@@ -106,6 +106,8 @@ def work_on(settings: Settings, workdir: Path, url: str, trials: int) -> None:
 def _spawn(workers: int, *arguments: Any) -> None:
     """Runs `work_on` in processes of their own, each on its share of the cores."""
     context = multiprocessing.get_context("spawn")
+    # Each would take three quarters of a GPU's memory, and a second one find none.
+    os.environ.setdefault("XLA_PYTHON_CLIENT_MEM_FRACTION", f"{0.9 / workers:.2f}")
     cores = sorted(os.sched_getaffinity(0))
     processes = [
         context.Process(
