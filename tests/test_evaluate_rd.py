@@ -20,12 +20,14 @@ from video_samples import ffmpeg, make_video
 
 from data_prep.clips import embedded_clip
 from supervegan_jax import evaluate
+from supervegan_jax.metrics import ma_score, perceptual_index
 from supervegan_jax.rate_distortion import advice, clip_table, curves, job, tables
 from supervegan_jax.rate_distortion.curves import POOLED, Point
 from supervegan_jax.rate_distortion.references import make_reference, unique_names
 from supervegan_jax.rate_distortion.settings import Settings, read_numbers
 from supervegan_jax.rate_distortion.ways import list_ways
 from supervegan_jax.rate_distortion.workspace import Workspace
+from supervegan_jax.report.finished_run import read_run
 from supervegan_jax.weights import save_model
 
 LADDER = (75, 150, 300, 600, 1200, 2400)
@@ -314,6 +316,28 @@ def test_one_bitrate_of_the_input_is_enough(finished, clip, tmp_path, capsys):
     assert len(rows) > 3
     assert one["equivalent_kbps"] == rows
     assert (workdir / "plots" / "h264_equivalent.png").exists()
+
+
+def test_the_perceptual_index_takes_its_model(finished, clip, tmp_path, monkeypatch, capsys):
+    workdir, given = tmp_path / "rd", tmp_path / "model.mat"
+    words = command(clip, workdir, "--metrics", "psnr,pi")
+    for more, message in (
+        ([], r"give the path of model\.mat"),
+        (["--ma-model", str(given)], r"no file .*model\.mat"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            evaluate.main([*words, *more])
+    assert not workdir.exists()  # told before anything is encoded
+    for place in (job, ma_score):
+        monkeypatch.setattr(place, "load_ma_model", lambda path: path)
+    index = lambda picture, model: 3.5 if model == given else 9.0  # noqa: E731
+    monkeypatch.setattr(perceptual_index, "perceptual_index", index)
+    shutil.copytree(finished, workdir)
+    evaluate.main([*words, "--ma-model", str(given), "--no-plots"])
+    content = json.loads((workdir / "rd.json").read_text())
+    assert {point["pi"] for point in content["points"]} == {3.5}
+    assert read_run(workdir).settings.ma_model == given
+    capsys.readouterr()
 
 
 # Batches of two sizes: to the bit the same as users compile them, not without XLA's fused loops.

@@ -22,6 +22,7 @@ def _add_shared(parser: Parser, metrics: str) -> None:
     add("--frame-step", type=int, default=1, metavar="N", help="score every Nth frame")
     add("--workdir", type=Path, required=True, help="keeps all results; run again to go on")
     add("--jobs", type=int, help="encodes at a time (default: the cores)")
+    add("--ma-model", type=Path, metavar="FILE", help="of Ma's score, for pi")
     add("--no-plots", action="store_true", help="tables only")
 
 
@@ -110,6 +111,7 @@ def run_rd(options: argparse.Namespace) -> None:
         max_frames=options.max_frames,
         frame_step=options.frame_step,
         jobs=options.jobs,
+        ma_model=options.ma_model,
     )
     print("\n\n".join(run_rate_distortion(settings, options.workdir, draw=not options.no_plots)))
 
@@ -133,6 +135,7 @@ def run_advise(options: argparse.Namespace) -> None:
         max_frames=options.max_frames,
         frame_step=options.frame_step,
         jobs=options.jobs,
+        ma_model=options.ma_model,
     )
     if len(settings.codecs) != 1:
         raise ValueError(f"codecs {options.codecs}; advise compares sizes with one codec")

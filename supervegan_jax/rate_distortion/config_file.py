@@ -20,12 +20,13 @@ from supervegan_jax.command_line import Parser
 FLAGS: Final[dict[str, tuple[str, ...]]] = {
     "rd": (
         *("clips", "models", "codecs", "input_kbps", "reference_kbps", "metrics"),
-        *("max_frames", "frame_step", "jobs"),
+        *("max_frames", "frame_step", "jobs", "ma_model"),
     ),
     "table": ("kbps", "codec", "metrics", "curves", "output"),
-    "stages": ("kbps", "codec", "metrics", "output"),
+    "stages": ("kbps", "codec", "metrics", "output", "plot", "json"),
     "plane": ("kbps", "codec", "distortion", "perception", "plot", "json"),
     "training": ("trained", "codec", "metrics", "output", "plot", "json"),
+    "crops": ("output", "curves", "zoom", "kbps", "codec", "crop", "crop_size"),
     "report": (
         *("output", "kbps", "codec", "crop", "crop_size", "trained", "benchmark"),
         "max_megabytes",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from supervegan_jax.evaluation.results import write_whole
+from supervegan_jax.metrics.ma_score import load_ma_model
 from supervegan_jax.rate_distortion import advice, curves, measure, plots, tables
 from supervegan_jax.rate_distortion.references import Reference, make_references
 from supervegan_jax.rate_distortion.settings import Settings
@@ -80,12 +81,14 @@ def run_advice(
 
 
 def _measure(settings: Settings, ways: list[Way], workdir: Path) -> Measured:
+    if "pi" in settings.metrics:
+        load_ma_model(settings.ma_model)  # before hours of encoding
     workspace = Workspace(workdir)
     with workspace.locked():
         references = make_references(workspace, settings.clips, settings.max_frames)
         encodes = measure.plan_encodes(workspace, references, ways, settings)
         encodes = measure.make_encodes(workspace, encodes, settings.jobs)
-        scoring = measure.Scoring(settings.metrics, settings.frame_step)
+        scoring = measure.scoring_of(settings)
         tasks = measure.plan_scores(workspace, encodes, ways, scoring)
         return Measured(measure.score_all(workspace, tasks, settings), references, ways)
 
@@ -125,4 +128,5 @@ def _about(measured: Measured, settings: Settings) -> dict[str, Any]:
         for way in measured.ways
     }
     fields = dataclasses.asdict(settings) | {"clips": [str(clip) for clip in settings.clips]}
+    fields["ma_model"] = None if settings.ma_model is None else str(settings.ma_model)
     return {"settings": fields, "clips": clips, "curves": models}

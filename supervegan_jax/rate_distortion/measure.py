@@ -84,18 +84,25 @@ class Scoring:
       frame_step: every so manieth frame is scored, from the first on; VMAF always sees all.
       crop_border: pixels left out at each side, but for VMAF.
       skip_ends: frames left out at either end, but for VMAF.
+      ma_model: the model file of Ma's score, for "pi".
     """
 
     metrics: tuple[str, ...]
     frame_step: int = 1
     crop_border: int = 0
     skip_ends: int = 0
+    ma_model: Path | None = None
 
     @property
     def identity(self) -> dict[str, int]:
         """What decides the numbers beside metric and picture."""
         borders = {"crop_border": self.crop_border, "skip_ends": self.skip_ends}
         return {"frame_step": self.frame_step} | {k: v for k, v in borders.items() if v}
+
+
+def scoring_of(settings: Settings) -> Scoring:
+    """What a rate-distortion run scores."""
+    return Scoring(settings.metrics, settings.frame_step, ma_model=settings.ma_model)
 
 
 def plan_encodes(
@@ -173,8 +180,7 @@ def score_all(
     workspace: Workspace, tasks: Sequence[Task[Encoded]], settings: Settings
 ) -> list[Point]:
     """The points of a run; see `score_tasks`."""
-    scoring = Scoring(settings.metrics, settings.frame_step)
-    found = score_tasks(workspace, tasks, scoring)
+    found = score_tasks(workspace, tasks, scoring_of(settings))
     return [
         _point(task, scores, settings.metrics) for task, scores in zip(tasks, found, strict=True)
     ]
@@ -206,7 +212,8 @@ def score_tasks(
                 continue
             bar.set_postfix_str(f"{task.encoded.reference.name} {task.way.curve}", refresh=False)
             if metrics not in scorers:
-                scorers[metrics] = Scorer(metrics, crop_border=scoring.crop_border)
+                border, ma_model = scoring.crop_border, scoring.ma_model
+                scorers[metrics] = Scorer(metrics, crop_border=border, ma_model=ma_model)
             wanted = dataclasses.replace(scoring, metrics=metrics)
             found = _score(task, scorers[metrics], wanted, bar)
             kept = known[task.key].get("scores", {}) | found

@@ -26,6 +26,7 @@ class Settings:
       max_frames: of each clip's beginning; None takes all.
       frame_step: every so manieth frame is scored, from the first on; VMAF always sees all.
       jobs: encodes at a time; None takes the number of cores.
+      ma_model: the model file of Ma's score, for "pi".
     """
 
     clips: tuple[Path, ...]
@@ -37,6 +38,7 @@ class Settings:
     max_frames: int | None = None
     frame_step: int = 1
     jobs: int | None = None
+    ma_model: Path | None = None
 
     def __post_init__(self) -> None:
         if not self.clips or not self.models:

@@ -78,6 +78,8 @@ def _settings(fields: dict[str, Any]) -> Settings:
         name: tuple(value) if isinstance(value, list) else value for name, value in fields.items()
     }
     values["clips"] = tuple(Path(clip) for clip in values["clips"])
+    if values.get("ma_model") is not None:
+        values["ma_model"] = Path(values["ma_model"])
     return Settings(**values)
 
 
