@@ -2,9 +2,9 @@
 
 score compares two videos, pictures or folders of either, frame by frame; rd encodes clips at many
 bitrates, enhances them and compares the quality with the plain codec's; report makes a finished rd
-one page to look at, table shows it clip by clip, stages, plane and training what parts of networks,
-the perception-distortion plane and the training bitrate say; runtime shows a benchmark; protocol
-runs a public benchmark; advise tells which size and way suit a bitrate.
+one page to look at, crops one picture; table shows it clip by clip, stages, plane and training what
+parts of networks, the perception-distortion plane and the training bitrate say; runtime shows a
+benchmark; protocol runs a public benchmark; advise tells which size and way suit a bitrate.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from supervegan_jax.experiments.arguments import (
 from supervegan_jax.protocols.arguments import add_protocol
 from supervegan_jax.rate_distortion.arguments import add_advise, add_rd, add_table
 from supervegan_jax.rate_distortion.config_file import with_config
-from supervegan_jax.report.arguments import add_report
+from supervegan_jax.report.arguments import add_crops, add_report
 
 
 def add_score(commands: "argparse._SubParsersAction[Parser]") -> None:
@@ -87,6 +87,7 @@ def main(arguments: list[str] | None = None) -> None:
     add_protocol(commands.add_parser("protocol", help="a public benchmark as it is prescribed"))
     add_runtime(commands.add_parser("runtime", help="a benchmark as a table"))
     add_report(commands.add_parser("report", help="a finished rd as one HTML page"))
+    add_crops(commands.add_parser("crops", help="places of a finished rd as one picture"))
     options = parser.parse_args(with_config(sys.argv[1:] if arguments is None else arguments))
     options.work(options)
 

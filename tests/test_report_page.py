@@ -19,7 +19,7 @@ from supervegan_jax import evaluate
 from supervegan_jax.evaluation.pairing import frame_to_rgb
 from supervegan_jax.rate_distortion.curves import Point
 from supervegan_jax.rate_distortion.ways import list_ways
-from supervegan_jax.report import charts, crops, job, sections, style
+from supervegan_jax.report import charts, crop_sheet, crops, job, sections, style
 from supervegan_jax.report.charts import Axis, Look, Series, chart
 from supervegan_jax.report.crops import make_shots, textured_corner
 from supervegan_jax.report.finished_run import FinishedRun, read_run
@@ -313,8 +313,7 @@ def test_the_page_holds_the_numbers_of_the_run(page, run):
     assert shots == ["rabbit & tree, frame 3", "grass, frame 4", "grass, frame 5"]
 
 
-def test_crops_are_pieces_of_the_frames_that_were_scored(finished, run, monkeypatch):
-    monkeypatch.setattr(crops, "_webp", lambda pixels, crop, size: cut(pixels, crop, size))
+def test_crops_are_pieces_of_the_frames_that_were_scored(finished, run, tmp_path, monkeypatch):
     place = crops.Crop("grass", 4, 8, 16)
     shot = make_shots(run, [place], codec="h264", kbps=120, size=(96, 64))[1]
     assert [view.curve for view in shot.views] == ["bicubic", "codec", "tiny", "tiny:a", ""]
@@ -328,13 +327,32 @@ def test_crops_are_pieces_of_the_frames_that_were_scored(finished, run, monkeypa
             source = open_source(encode_of(finished, "grass", 256 // way.scale, 120))
             frames, fmt = list(way.frames(source)), source.format.scaled(way.scale)
         whole = np.round(np.asarray(frame_to_rgb(frames[4], fmt))[0] * 255).astype(np.uint8)
-        assert view.webp == whole[16:80, 8:104].tobytes()
-    assert len({view.webp for view in shot.views}) == 5
+        np.testing.assert_array_equal(view.pixels, whole[16:80, 8:104])
+    assert len({view.pixels.tobytes() for view in shot.views}) == 5
 
-
-def cut(pixels, crop, size):
-    piece = pixels[crop.y : crop.y + size[1], crop.x : crop.x + size[0]]
-    return np.round(piece * 255).astype(np.uint8).tobytes()
+    # The same in a picture: columns as asked for, the truth last, pixels as they are.
+    monkeypatch.setattr(crop_sheet, "read_run", lambda workdir: run)
+    output = tmp_path / "stages.png"
+    words = ["crops", str(finished), "--crop", "grass:4:8,16", "--crop-size", "96x64"]
+    words += ["--kbps", "120", "--zoom", "2", "--output", str(output)]
+    evaluate.main([*words, "--curves", "tiny,bicubic"])
+    sheet = np.asarray(Image.open(output))
+    height, width = 2 * 64, 2 * 96
+    gap = (sheet.shape[1] - 3 * width) // 2
+    by_curve = {view.curve: view.pixels for view in shot.views}
+    for place, curve in enumerate(("tiny", "bicubic", "")):
+        piece = sheet[-height:, place * (width + gap) :][:, :width]
+        np.testing.assert_array_equal(piece[::2, 1::2], by_curve[curve])
+    assert sheet[:-height].min() < 100  # the columns' names
+    for more, message in (
+        (["--curves", "big"], "curve 'big'; this run has codec, bicubic"),
+        (["--zoom", "0"], "zoom 0; a whole number"),
+        (["--output", str(tmp_path / "x.gif")], "accepted are files named .png"),
+        (["--kbps", "60"], "60 kbit/s; models had 30, 120"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            evaluate.main([*words, *more])
+    assert list(tmp_path.iterdir()) == [output]
 
 
 def test_pictures_of_the_page_are_close_to_the_pixels(page, run):
@@ -349,7 +367,7 @@ def test_pictures_of_the_page_are_close_to_the_pixels(page, run):
 
 
 def test_the_bitrate_shown_is_one_that_codec_and_network_share(run):
-    assert crops.choose_kbps(run) == 120
+    assert crops.choose_input(run, None, None) == (120, "h264")
 
 
 def test_a_page_that_is_too_heavy_is_refused():

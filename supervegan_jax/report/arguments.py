@@ -1,4 +1,4 @@
-"""The flags of `evaluate report`."""
+"""The flags of `evaluate report` and `evaluate crops`."""
 
 import argparse
 from pathlib import Path
@@ -12,6 +12,26 @@ def add_report(parser: Parser) -> None:
     add = parser.add_argument
     add_workdir(parser)
     add("--output", type=Path, default=Path("report.html"), help="default: %(default)s")
+    _add_places(parser)
+    add("--trained", default="", metavar="NAME=KBPS,..", help="show the training bitrate's effect")
+    add("--benchmark", type=Path, metavar="JSON", help="show this runtime table")
+    add("--max-megabytes", type=float, default=12.0, metavar="MB", help="default: %(default)s")
+    parser.set_defaults(work=run_report)
+
+
+def add_crops(parser: Parser) -> None:
+    """Adds the flags of `crops`."""
+    add = parser.add_argument
+    add_workdir(parser)
+    add("--output", type=Path, default=Path("crops.png"), help=".png, .jpg, .webp; %(default)s")
+    add("--curves", default="", metavar="NAME,..", help="columns (default: all)")
+    add("--zoom", type=int, default=1, metavar="N", help="show pixels N times as large")
+    _add_places(parser)
+    parser.set_defaults(work=run_crops)
+
+
+def _add_places(parser: Parser) -> None:
+    add = parser.add_argument
     add("--kbps", type=int, help="of the crops (default: the nearest to 250)")
     add("--codec", help="of the crops (default: the first)")
     add(
@@ -23,10 +43,22 @@ def add_report(parser: Parser) -> None:
         "often (default: the most textured place of each clip's middle frame)",
     )
     add("--crop-size", default="384x288", metavar="WxH", help="default: %(default)s")
-    add("--trained", default="", metavar="NAME=KBPS,..", help="show the training bitrate's effect")
-    add("--benchmark", type=Path, metavar="JSON", help="show this runtime table")
-    add("--max-megabytes", type=float, default=12.0, metavar="MB", help="default: %(default)s")
-    parser.set_defaults(work=run_report)
+
+
+def run_crops(options: argparse.Namespace) -> None:
+    """Writes the picture."""
+    from supervegan_jax.rate_distortion.arguments import read_names
+    from supervegan_jax.report.crop_sheet import SheetOptions, write_sheet
+
+    wanted = SheetOptions(
+        curves=read_names(options.curves),
+        crops=tuple(options.crop),
+        crop_size=options.crop_size,
+        zoom=options.zoom,
+        kbps=options.kbps,
+        codec=options.codec,
+    )
+    print(write_sheet(workdir_of(options), options.output, wanted))
 
 
 def run_report(options: argparse.Namespace) -> None:

@@ -50,17 +50,19 @@ class View:
       label: how it was made.
       curve: of the run, "" for the ground truth.
       measured_kbps: of its bits, None for the ground truth.
-      webp: the file.
+      pixels: uint8 RGB, [height, width, 3].
     """
 
     label: str
     curve: str
     measured_kbps: float | None
-    webp: bytes
+    pixels: np.ndarray
 
     def data_uri(self) -> str:
-        """The picture as part of a page."""
-        return "data:image/webp;base64," + base64.b64encode(self.webp).decode()
+        """The picture as part of a page, a WebP of `QUALITY`."""
+        file = io.BytesIO()
+        Image.fromarray(self.pixels).save(file, "WEBP", quality=QUALITY, method=4)
+        return "data:image/webp;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,10 +140,28 @@ def textured_corner(luma: np.ndarray, size: tuple[int, int]) -> tuple[int, int]:
     return int(xs[x]), int(ys[y])
 
 
-def choose_kbps(run: FinishedRun) -> int:
-    """The input bitrate nearest to 250 kbit/s that the codec was run at too, if there is one."""
-    both = set(run.settings.input_kbps) & set(run.settings.reference_kbps)
-    return min(both or run.settings.input_kbps, key=lambda kbps: (abs(np.log(kbps / 250)), kbps))
+def choose_input(run: FinishedRun, kbps: int | None, codec: str | None) -> tuple[int, str]:
+    """The target bitrate and codec of the input that crops are made of.
+
+    Args:
+      run: a finished one.
+      kbps: None takes the nearest to 250 kbit/s that the codec was run at too, if there is one.
+      codec: None takes the run's first.
+
+    Raises:
+      ValueError: the run has no such bitrate or codec.
+    """
+    settings = run.settings
+    if kbps is None:
+        both = set(settings.input_kbps) & set(settings.reference_kbps)
+        kbps = min(both or settings.input_kbps, key=lambda kbps: (abs(np.log(kbps / 250)), kbps))
+    codec = codec or settings.codecs[0]
+    if kbps not in settings.input_kbps:
+        known = ", ".join(map(str, settings.input_kbps))
+        raise ValueError(f"{kbps} kbit/s; models had {known}")
+    if codec not in settings.codecs:
+        raise ValueError(f"codec {codec!r}; this run has {', '.join(settings.codecs)}")
+    return kbps, codec
 
 
 def make_shots(
@@ -204,12 +224,11 @@ def _make_shot(
         frame = way.frame_at(small, crop.frame)
         pixels = np.asarray(frame_to_rgb(frame, small.format.scaled(way.scale)))[0]
         title = label(curve, encoded.codec)
-        webp = _webp(pixels, crop, size)
-        views.append(View(title, curve, known["measured_kbps"], webp))
+        views.append(View(title, curve, known["measured_kbps"], _piece(pixels, crop, size)))
     pixels = np.asarray(frame_to_rgb(truth, source.format))[0]
     # In the order of interest: the enlargements, the codec, networks before their first stages.
     views.sort(key=lambda view: _rank(view.curve))
-    views.append(View(TRUTH, "", None, _webp(pixels, crop, size)))
+    views.append(View(TRUTH, "", None, _piece(pixels, crop, size)))
     second = next(i for i, view in enumerate(views) if _rank(view.curve) == _MODEL)
     scale = ways[views[second].curve].scale
     plain = CODEC if scale == 1 else BICUBIC
@@ -247,11 +266,7 @@ def _nearest(encodes: Sequence[Encoded], kbps: int) -> Encoded:
     return min(encodes, key=lambda one: abs(np.log(one.target_kbps / kbps)))
 
 
-def _webp(pixels: np.ndarray, crop: Crop, size: tuple[int, int]) -> bytes:
+def _piece(pixels: np.ndarray, crop: Crop, size: tuple[int, int]) -> np.ndarray:
     left, top = crop.x or 0, crop.y or 0
     piece = pixels[top : top + size[1], left : left + size[0]]
-    file = io.BytesIO()
-    Image.fromarray(np.round(piece * 255).astype(np.uint8)).save(
-        file, "WEBP", quality=QUALITY, method=4
-    )
-    return file.getvalue()
+    return np.round(piece * 255).astype(np.uint8)

@@ -13,7 +13,7 @@ from supervegan_jax.experiments.runtime import read_benchmark
 from supervegan_jax.experiments.training_bitrate import read_trained
 from supervegan_jax.rate_distortion.curves import POOLED, model_names, names
 from supervegan_jax.report import html_tables, sections
-from supervegan_jax.report.crops import choose_kbps, make_shots, read_crop, read_size
+from supervegan_jax.report.crops import choose_input, make_shots, read_crop, read_size
 from supervegan_jax.report.finished_run import FinishedRun, read_run
 from supervegan_jax.report.page import Section, about_crops, check_weight, make_page, shots_html
 from supervegan_jax.report.sections import Subject
@@ -57,13 +57,7 @@ def write_report(workdir: Path, output: Path, options: ReportOptions) -> str:
     """
     check_outputs([output], [workdir / "rd.json"])
     run = read_run(workdir)
-    kbps = choose_kbps(run) if options.kbps is None else options.kbps
-    codec = options.codec or run.settings.codecs[0]
-    if kbps not in run.settings.input_kbps:
-        known = ", ".join(map(str, run.settings.input_kbps))
-        raise ValueError(f"{kbps} kbit/s; models had {known}")
-    if codec not in run.settings.codecs:
-        raise ValueError(f"codec {codec!r}; this run has {', '.join(run.settings.codecs)}")
+    kbps, codec = choose_input(run, options.kbps, options.codec)
     crops = [read_crop(text, run.references) for text in options.crops]
     trained = read_trained(options.trained, run.points) if options.trained else {}
     size = read_size(options.crop_size)

@@ -1,0 +1,114 @@
+"""The same places in every way beside one another, as one picture (Fig. 12 and the like)."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from PIL import Image, ImageDraw, ImageFont
+
+from supervegan_jax.evaluation.results import check_outputs
+from supervegan_jax.report.crops import (
+    Shot,
+    View,
+    choose_input,
+    make_shots,
+    read_crop,
+    read_size,
+)
+from supervegan_jax.report.finished_run import read_run
+from supervegan_jax.video.writer import temporary_name
+
+FORMATS: Final = {".png": "PNG", ".jpg": "JPEG", ".webp": "WEBP"}
+_FONT_SIZE: Final = 15
+_GAP: Final = 6
+
+
+@dataclasses.dataclass(frozen=True)
+class SheetOptions:
+    """What the picture shows.
+
+    Attributes:
+      curves: columns, names of the run's curves; none are all. The ground truth is the last.
+      crops: "CLIP:FRAME:X,Y", a row each; none shows every clip where it is most textured.
+      crop_size: "WIDTHxHEIGHT".
+      zoom: how many times as large a pixel is shown.
+      kbps: target bitrate of the input; None takes the nearest to 250.
+      codec: None takes the run's first.
+    """
+
+    curves: tuple[str, ...] = ()
+    crops: tuple[str, ...] = ()
+    crop_size: str = "384x288"
+    zoom: int = 1
+    kbps: int | None = None
+    codec: str | None = None
+
+
+def write_sheet(workdir: Path, output: Path, options: SheetOptions) -> str:
+    """Writes the picture of a finished run.
+
+    Returns:
+      One line that tells its name and size.
+
+    Raises:
+      ValueError: the run is unfinished or damaged, or lacks what is asked for; another suffix.
+      OSError: the file cannot be written.
+    """
+    check_outputs([output], [workdir / "rd.json"])
+    if output.suffix not in FORMATS:
+        raise ValueError(f"{output}: accepted are files named {', '.join(FORMATS)}")
+    if options.zoom < 1:
+        raise ValueError(f"zoom {options.zoom}; a whole number from 1 on is accepted")
+    run = read_run(workdir)
+    for curve in options.curves:
+        if curve not in run.curves:
+            raise ValueError(f"curve {curve!r}; this run has {', '.join(run.curves)}")
+    kbps, codec = choose_input(run, options.kbps, options.codec)
+    crops = [read_crop(text, run.references) for text in options.crops]
+    if crops:
+        places = {crop.clip for crop in crops}
+        kept = [reference for reference in run.references if reference.name in places]
+        run = dataclasses.replace(run, references=kept)
+    size = read_size(options.crop_size)
+    shots = make_shots(run, crops, codec=codec, kbps=kbps, size=size)
+    sheet = _draw([_columns(shot, options.curves) for shot in shots], options.zoom)
+    beside = temporary_name(output)
+    try:
+        sheet.save(beside, FORMATS[output.suffix], quality=92)
+        beside.replace(output)
+    finally:
+        beside.unlink(missing_ok=True)
+    return f"written: {output}, {sheet.width}x{sheet.height}"
+
+
+def _columns(shot: Shot, curves: Sequence[str]) -> list[View]:
+    """The views asked for in that order, then the ground truth."""
+    by_curve = {view.curve: view for view in shot.views}
+    return [by_curve[curve] for curve in (*(curves or [c for c in by_curve if c]), "")]
+
+
+def _draw(rows: Sequence[Sequence[View]], zoom: int) -> Image.Image:
+    """Rows of views under the names of their columns, with the bitrate of each."""
+    font = ImageFont.load_default(_FONT_SIZE)
+    pictures = [[_picture(view, zoom) for view in row] for row in rows]
+    line = _FONT_SIZE + _GAP
+    width = sum(picture.width + _GAP for picture in pictures[0]) - _GAP
+    sheet = Image.new("RGB", (width, sum(line + row[0].height for row in pictures)), "white")
+    draw = ImageDraw.Draw(sheet)
+    top = 0
+    for views, row in zip(rows, pictures, strict=True):
+        left = 0
+        for view, picture in zip(views, row, strict=True):
+            rate = "" if view.measured_kbps is None else f", {view.measured_kbps:.0f} kbit/s"
+            draw.text((left + 2, top), view.label + rate, "black", font)
+            sheet.paste(picture, (left, top + line))
+            left += picture.width + _GAP
+        top += line + row[0].height
+    return sheet
+
+
+def _picture(view: View, zoom: int) -> Image.Image:
+    picture = Image.fromarray(view.pixels)
+    size = picture.width * zoom, picture.height * zoom
+    return picture.resize(size, Image.Resampling.NEAREST)
