@@ -38,6 +38,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="change the config: budget_tmacs=2 trials.srvgg.data.batch_size=4",
     )
     add("--dry-run", action="store_true", help="say what would be trained, and for how long")
+    add(
+        "--gmacs-per-second",
+        type=float,
+        default=40.0,
+        metavar="RATE",
+        help="of this machine in training, for --dry-run (default: 40, two CPU cores)",
+    )
     return parser.parse_args(arguments)
 
 
@@ -60,7 +67,8 @@ def main(arguments: list[str] | None = None) -> int | None:
         set_field(config, text)
     only = read_names(options.only)
     if options.dry_run:
-        print(dry_run(config, options.records, options.workdir, only))
+        rate = 1e9 * options.gmacs_per_second
+        print(dry_run(config, options.records, options.workdir, only, rate))
         return None
     clips = options.clips or [embedded_clip()]
     try:

@@ -94,7 +94,17 @@ def test_what_more_is_better_turns_the_front_around():
 def test_stages_of_a_network(workdir, tmp_path, capsys):
     output = tmp_path / "stages.md"
     words = ["stages", str(workdir), "--metrics", "lpips,psnr", "--output", str(output)]
-    evaluate.main([*words, "--kbps", "250"])
+    files = {"json": tmp_path / "stages.json", "plot": tmp_path / "stages.png"}
+    written = [f"--{name}={path}" for name, path in files.items()]
+    evaluate.main([*words, *written, "--kbps", "250"])
+    content = json.loads(files["json"].read_text())
+    assert [c["difference"]["mean"] for c in content["changes"][:4]] == pytest.approx(
+        [-0.3, 3.0, -0.2, -1.0]
+    )
+    assert np.asarray(Image.open(files["plot"]).convert("RGB")).std() > 10
+    out = capsys.readouterr().out
+    assert "net, 250 kbit/s: stage B against stage A" in out
+    assert "4x: net, 250 kbit/s: stage B costs PSNR: holds (PSNR (dB) -1.00" in out
     lines = output.read_text().splitlines()[2:]
     assert lines[:3] == [
         "| net, 275 kbit/s: input, bicubic | 8.000 | 30.00 |",

@@ -306,6 +306,29 @@ def test_only_what_changed_is_trained_again(prepared, trainings, capsys):
     assert "too heavy, counted only" in out
 
 
+def test_runtimes_are_measured_once_and_kept(tmp_path, capsys):
+    words = ["--config", str(CONFIGS / "runtime.py"), "--workdir", str(tmp_path)]
+    words += ["--set", "models=fsrcnn,supervegan4_small", "seconds=0.01"]
+    experiment.main(words)
+    text = (tmp_path / "results.md").read_text()
+    assert text in capsys.readouterr().out
+    rows = [line.split(" | ") for line in text.splitlines()[4:]]
+    assert [row[0] for row in rows] == ["| fsrcnn", "| supervegan4_small"]
+    assert [row[2] for row in rows] == ["1.4", "12.5"]
+    assert float(rows[1][3]) > 0 and float(rows[1][4]) > float(rows[0][4]) > 0
+    experiment.main(words)
+    assert (tmp_path / "results.md").read_text() == text
+    assert (tmp_path / "runtime.png").exists()
+    experiment.main([*words, "--dry-run"])
+    assert "timed: fsrcnn, supervegan4_small; 0.01 s a stage" in capsys.readouterr().out
+    for more, message in (
+        (["--set", "models=fsrcn"], "no model 'fsrcn'"),
+        (["--set", "seconds=0.0"], "seconds 0; more than 0"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            experiment.main([*words, *more])
+
+
 def test_what_cannot_be_run_is_told_at_once(prepared, tmp_path):
     _, words = prepared
     words = [*words, "--workdir", str(tmp_path)]

@@ -5,7 +5,16 @@ import pytest
 from PIL import Image
 
 from supervegan_jax.evaluation.bootstrap import Interval, mean_interval
-from supervegan_jax.experiments import ablations, codecs, equal_compute
+from supervegan_jax.experiments import (
+    ablations,
+    codecs,
+    equal_compute,
+    findings,
+    plane,
+    runtime,
+    stages,
+    training_bitrate,
+)
 from supervegan_jax.experiments.outcome import to_markdown
 from supervegan_jax.rate_distortion.curves import Point
 
@@ -28,17 +37,17 @@ def test_intervals_over_clips_and_seeds():
 @pytest.mark.parametrize(
     ("low", "high", "sign", "verdict"),
     [
-        (-0.3, -0.1, -1, ablations.HOLDS),
-        (0.1, 0.3, -1, ablations.FAILS),
-        (0.1, 0.3, 1, ablations.HOLDS),
-        (-0.3, -0.1, 1, ablations.FAILS),
-        (-0.1, 0.1, 1, ablations.OPEN),
-        (0.0, 0.2, 1, ablations.OPEN),
-        (None, None, -1, ablations.OPEN),
+        (-0.3, -0.1, -1, findings.HOLDS),
+        (0.1, 0.3, -1, findings.FAILS),
+        (0.1, 0.3, 1, findings.HOLDS),
+        (-0.3, -0.1, 1, findings.FAILS),
+        (-0.1, 0.1, 1, findings.OPEN),
+        (0.0, 0.2, 1, findings.OPEN),
+        (None, None, -1, findings.OPEN),
     ],
 )
 def test_verdicts_follow_the_interval(low, high, sign, verdict):
-    finding = ablations.Finding("x helps", "psnr", 4, Interval(0.0, low, high), sign)
+    finding = findings.Finding("x helps", "psnr", 4, Interval(0.0, low, high), sign)
     assert finding.verdict == verdict
     assert f"x helps: **{verdict}**" in str(finding)
 
@@ -84,15 +93,15 @@ def test_findings_of_ablations_by_hand():
     found = {(f["claim"], f["metric"], f["scale"]): f for f in outcome.values["findings"]}
     assert len(found) == 12
     progress = found["progressive training helps", "lpips", 4]
-    assert progress["verdict"] == ablations.HOLDS
+    assert progress["verdict"] == findings.HOLDS
     assert progress["difference"]["mean"] == pytest.approx(-0.105)
     assert progress["difference"]["low"] == pytest.approx(-0.11)
     assert progress["difference"]["high"] == pytest.approx(-0.10)
     keeping = "keeping the loss on stage A helps"
-    assert found[keeping, "lpips", 4]["verdict"] == ablations.OPEN
-    assert found["stage B costs PSNR", "psnr", 4]["verdict"] == ablations.HOLDS
-    assert found["stage B improves PSNR", "psnr", 2]["verdict"] == ablations.FAILS
-    assert found["stage B improves LPIPS", "lpips", 2]["verdict"] == ablations.HOLDS
+    assert found[keeping, "lpips", 4]["verdict"] == findings.OPEN
+    assert found["stage B costs PSNR", "psnr", 4]["verdict"] == findings.HOLDS
+    assert found["stage B improves PSNR", "psnr", 2]["verdict"] == findings.FAILS
+    assert found["stage B improves LPIPS", "lpips", 2]["verdict"] == findings.HOLDS
     text = to_markdown(outcome)
     assert "| 4x at 250 kbit/s, full, stage B | -3.000 [-3.000, -3.000] | +3.00 [" in text
     assert "* 4x: progressive training helps: **holds** (LPIPS (AlexNet) x10 -1.050 [" in text
@@ -103,18 +112,152 @@ def test_findings_of_ablations_by_hand():
 
 def test_gains_codec_by_codec(tmp_path):
     points = []
-    for codec, gain in (("h264", 0.1), ("av1", 0.0)):
+    for codec, gain in (("h264", 0.1), ("h265", 0.0)):
         for clip, level in (("a", 0.0), ("b", 0.2)):
             for curve, lpips in (("bicubic", 0.5), ("net", 0.5 - gain - level / 10)):
                 one = scored(clip, curve, lpips + level, 25, 250, 4)
                 points.append(Point(**{**vars(one), "codec": codec}))
-    outcome = codecs.describe(points, ("lpips",))
-    rows = {(g["codec"]): g for g in outcome.values["gains_over_bicubic"]}
-    assert rows["h264"]["mean"] == pytest.approx(-0.11)
-    assert rows["av1"]["low"] == pytest.approx(-0.02)
-    assert outcome.tables[0].rows[1][0] == "net, av1 at 250 (250) kbit/s"
-    outcome.drawings["gains_lpips"](tmp_path / "gains.png")
-    assert np.asarray(Image.open(tmp_path / "gains.png").convert("RGB")).std() > 10
+            full_size = scored(clip, "codec", 0.45 + level, 26, 250, 1)
+            points.append(Point(**{**vars(full_size), "codec": codec}))
+    outcome = codecs.describe(points, ("lpips", "psnr"))
+    rows = {
+        (g["codec"], g["against"]): g["difference"]
+        for g in outcome.values["gains"]
+        if g["metric"] == "lpips"
+    }
+    assert rows["h264", "bicubic"]["mean"] == pytest.approx(-0.11)
+    assert rows["h265", "bicubic"]["low"] == pytest.approx(-0.02)
+    assert rows["h264", "the codec at full size"]["mean"] == pytest.approx(-0.06)
+    assert rows["h265", "the codec at full size"]["mean"] == pytest.approx(0.04)
+    # The same in every clip, though the clips differ: they are paired.
+    home = rows["h265", "h264"]
+    assert [home[end] for end in ("mean", "low", "high")] == pytest.approx([0.1, 0.1, 0.1])
+    assert ("h264", "h264") not in rows
+    (claim,) = outcome.findings
+    assert "better LPIPS than h265 at full size: **does not hold**" in claim
+    plain, at_home = outcome.tables
+    assert plain.rows[1][0] == "net, h265 at 250 (250) kbit/s" == at_home.rows[0][0]
+    assert [cell.text[:6] for cell in plain.rows[0][1]] == ["-1.100", "+0.00 ", "-0.600", "-1.00 "]
+    for name, draw in outcome.drawings.items():
+        draw(tmp_path / f"{name}.png")
+        assert np.asarray(Image.open(tmp_path / f"{name}.png").convert("RGB")).std() > 10
+    assert set(outcome.drawings) == {"gains", "gains_over_codec", "codecs"}
+
+
+def test_stages_and_what_the_paper_says_of_them(tmp_path):
+    points = []
+    for scale, psnr_b in ((4, 27.5), (2, 28.5)):
+        for clip, level in (("a", 0.0), ("b", 0.1)):
+            for curve, lpips, psnr in (
+                (f"bicubic x{scale}", 0.5, 26.0 + level),
+                (f"net{scale}:a", 0.4 + level / 10, 28.0),
+                (f"net{scale}", 0.2, psnr_b),
+            ):
+                points.append(scored(clip, curve, lpips + level, psnr, 250, scale))
+    points += [scored(clip, "one_stage", 0.3, 27.0, 250, 4) for clip in ("a", "b")]
+    outcome = stages.describe(points, codec="h264", metrics=("lpips", "psnr"))
+    changed = {
+        (c["model"], c["stage"], c["metric"]): c["difference"] for c in outcome.values["changes"]
+    }
+    assert len(changed) == 8
+    assert changed["net4", "a", "lpips"]["mean"] == pytest.approx(-0.095)
+    assert changed["net4", "a", "lpips"]["low"] == pytest.approx(-0.1)
+    assert changed["net4", "a", "psnr"]["high"] == pytest.approx(2.0)
+    assert changed["net2", "b", "psnr"]["mean"] == pytest.approx(0.5)
+    claims = {f["claim"]: (f["scale"], f["verdict"]) for f in outcome.values["findings"]}
+    assert claims == {
+        "net4, 250 kbit/s: stage A improves LPIPS": (4, "holds"),
+        "net4, 250 kbit/s: stage B improves LPIPS": (4, "holds"),
+        "net4, 250 kbit/s: stage B costs PSNR": (4, "holds"),
+        "net2, 250 kbit/s: stage A improves LPIPS": (2, "holds"),
+        "net2, 250 kbit/s: stage A improves PSNR": (2, "holds"),
+        "net2, 250 kbit/s: stage B improves LPIPS": (2, "holds"),
+        "net2, 250 kbit/s: stage B improves PSNR": (2, "holds"),
+    }
+    scores, change = outcome.tables
+    assert len(scores.rows) == 3 + 3 + 2 and len(change.rows) == 4
+    outcome.drawings["stages"](tmp_path / "stages.png")
+    assert np.asarray(Image.open(tmp_path / "stages.png").convert("RGB")).std() > 10
+
+
+def test_a_plane_for_each_scale(tmp_path):
+    points = [
+        scored(clip, curve, lpips, psnr + level, kbps, scale)
+        for clip, level in (("a", 0.0), ("b", 1.0))
+        for kbps in (250, 750)
+        for curve, scale, lpips, psnr in (
+            ("codec", 1, 0.3, 27.0),
+            ("bicubic x4", 4, 0.5, 25.0),
+            ("net4", 4, 0.2, 26.0),
+            ("bicubic x2", 2, 0.4, 26.0),
+            ("net2", 2, 0.1, 28.0),
+        )
+    ]
+    outcome = plane.describe(
+        points, codec="h264", kbps={4: 250, 2: 750}, distortion="psnr", perception="lpips"
+    )
+    four, two = outcome.values["planes"]
+    assert [p["curve"] for p in four["points"] if p["on_front"]] == ["codec", "net4"]
+    assert (four["scale"], four["target_kbps"], two["target_kbps"]) == (4, 250, 750)
+    assert [p["curve"] for p in two["points"]] == ["codec", "bicubic x2", "net2"]
+    assert [p["curve"] for p in two["points"] if p["on_front"]] == ["net2"]
+    text = to_markdown(outcome)
+    row = "| net4 \\* | 250 | 26.50 | 0.2000 | +1.00 [+1.00, +1.00] | -3.000 [-3.000, -3.000] |"
+    assert row in text
+    assert "| bicubic x4 | 250 | 25.50 | 0.5000 |  |  |" in text
+    for name, draw in outcome.drawings.items():
+        draw(tmp_path / f"{name}.png")
+    assert set(outcome.drawings) == {"plane_4x", "plane_2x"}
+
+
+def test_findings_of_the_training_bitrate():
+    points, trained = [], {}
+    for scale in (4, 2):
+        for kbps, lpips in ((250, 0.5), (500, 0.4)):
+            for clip, level in (("a", 0.0), ("b", 0.2)):
+                for at, more in ((250, 0.0), (1000, 0.03)):
+                    name = f"{scale}x_{at}"
+                    trained[name] = at
+                    # Of 2x clip "b" is where the training bitrate matters more than the input's.
+                    much = 5 if (scale, clip, kbps) == (2, "b", 250) else 1
+                    score = lpips + level + much * more + 0.04 * (scale - 3) * (kbps == 500)
+                    points.append(scored(clip, name, score, 25, kbps, scale))
+    claims = training_bitrate.findings(points, trained, codec="h264", metrics=("lpips",))
+    four, two, scales = claims
+    # Twice the bitrate brings -0.1 + 0.04, the best network -0.03 against the worst.
+    assert four.claim == "the training bitrate matters less than 500 for 250 kbit/s"
+    assert four.difference.mean == pytest.approx(-0.03) and four.verdict == findings.HOLDS
+    # In clip "a" -0.14 + 0.03; in "b" the networks' mean falls by 0.06 more, and -0.2 + 0.15.
+    assert two.difference.mean == pytest.approx((-0.11 - 0.05) / 2)
+    assert scales.claim == "at 500 kbit/s the worst has a lower LPIPS than the best of 4x"
+    assert scales.difference.mean == pytest.approx(-0.08 + 0.03)
+    assert (scales.scale, scales.verdict) == (2, findings.HOLDS)
+
+
+def test_the_table_of_runtimes(tmp_path):
+    def record(model, stage, ms, macs):
+        return {
+            **{"model": model, "stage": stage, "ms_per_frame": ms, "macs": macs},
+            **{"output": "1280x720", "device": "cpu", "parameters": 1_250_000},
+            **{"fraction_of_limit": 0.714 if ms else None, "limit_gmacs": 103.4},
+        }
+
+    outcome = runtime.describe(
+        [
+            record("slow", "b", 1000.0, 10**11),
+            record("net", "a", 80.0, 5 * 10**9),
+            record("net", "b", 160.0, 12_540_000_000),
+            record("giant", "b", None, 10**12),
+        ]
+    )
+    assert to_markdown(outcome).splitlines()[4:] == [
+        "| net | 1.25 | 12.5 | 80 | 160 | 6.25 | 71% |",
+        "| slow | 1.25 | 100.0 |  | 1000 | 1 | 71% |",
+        "| giant | 1.25 | 1000.0 |  | too large |  |  |",
+    ]
+    assert outcome.tables[0].title.endswith("on cpu with 103 GMAC/s in a matrix product")
+    outcome.drawings["runtime"](tmp_path / "runtime.png")
+    assert np.asarray(Image.open(tmp_path / "runtime.png").convert("RGB")).std() > 10
 
 
 def test_a_table_of_equal_compute_says_what_is_too_heavy():

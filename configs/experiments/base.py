@@ -8,9 +8,10 @@ from ml_collections import ConfigDict
 
 
 def get_config() -> ConfigDict:
-    """An experiment that trains nothing and measures the shipped networks."""
+    """An experiment that trains nothing and measures nothing yet."""
     c = ConfigDict()
-    c.results = "codecs"  # which tables: equal_compute, ablations, training_bitrate, codecs
+    # Which tables: equal_compute, ablations, training_bitrate, codecs, stages, plane, runtime.
+    c.results = "codecs"
     c.trials = ConfigDict()  # name -> training config; each is trained with each seed
     c.seeds = (0,)  # in place of the configs' own
     # Training multiply-accumulates of each trial, forward and backward, in 1e12; the steps of all
@@ -23,13 +24,17 @@ def get_config() -> ConfigDict:
 
     # rate_distortion: what is measured.
     c.codecs = ("h264",)  # of h264, h265, vp8, vp9, av1; tables take the first
-    c.input_kbps = (250, 750)  # into the networks; at least two
+    c.input_kbps = (250, 750)  # into the networks
     c.reference_kbps = (250, 750)  # of the codec at full size; at least two
     c.metrics = ("lpips", "psnr")
     c.max_frames = 0  # of each clip's beginning; 0 is all
     c.frame_step = 1  # every so manieth frame is scored
     c.kbps_4x = 250  # which of the input's bitrates tables are about, by scale
     c.kbps_2x = 750
+    c.distortion, c.perception = "rmse", "niqe"  # of planes; pi needs the field below
+    c.ma_model = ""  # model.mat of github.com/chaoma99/sr-metric
+
+    c.seconds = 3.0  # runtime: of each measurement
     return c.lock()
 
 

@@ -10,9 +10,9 @@ from configs.experiments import base
 
 
 def get_config() -> ConfigDict:
-    """Both networks, every codec, the same target bitrates."""
+    """All networks, every codec, the same target bitrates."""
     c = base.get_config()
-    c.models = ("supervegan4_small", "supervegan2_small")
+    c.models = ("fast_supervegan4", "fast_supervegan2", "supervegan4_small", "supervegan2_small")
     c.codecs = ("h264", "h265", "vp8", "vp9", "av1")
     c.input_kbps = (250, 500)
     c.reference_kbps = (150, 250, 500, 1000)

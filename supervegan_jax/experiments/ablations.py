@@ -13,47 +13,14 @@ from typing import Any
 import numpy as np
 
 from supervegan_jax.evaluation.bootstrap import Interval, mean_interval
-from supervegan_jax.evaluation.scoring import METRICS
+from supervegan_jax.experiments.findings import BETTER, Finding, difference, stage_claim
 from supervegan_jax.experiments.gains import bicubic_curve, scores_of
-from supervegan_jax.experiments.outcome import Outcome, draw_intervals
+from supervegan_jax.experiments.outcome import Outcome, draw_differences
 from supervegan_jax.rate_distortion.clip_table import Cell, ClipTable, shown_difference, table_title
 from supervegan_jax.rate_distortion.curves import Point, names
 
 FULL, NO_PROGRESS, NO_MSE_A = "", "no_prog", "no_mse_a"  # as `training.phases.ABLATIONS`
 TITLES = {FULL: "full", NO_PROGRESS: "no_prog", NO_MSE_A: "no_mse_a"}
-HOLDS, FAILS, OPEN = "holds", "does not hold", "not decided"
-
-
-@dataclasses.dataclass(frozen=True)
-class Finding:
-    """One of the paper's findings, put to the test.
-
-    Attributes:
-      claim: the paper's.
-      metric: a key of `METRICS`.
-      scale: of the networks.
-      difference: of the scores, in the direction that `expected_sign` is about.
-      expected_sign: 1 if the paper finds it above 0, -1 below.
-    """
-
-    claim: str
-    metric: str
-    scale: int
-    difference: Interval
-    expected_sign: int
-
-    @property
-    def verdict(self) -> str:
-        """Whether the claim holds by the interval; what overlaps 0 is not decided."""
-        low, high = self.difference.low, self.difference.high
-        if low is None or high is None or low <= 0 <= high:
-            return OPEN
-        return HOLDS if (low > 0) == (self.expected_sign > 0) else FAILS
-
-    def __str__(self) -> str:
-        what = f"{table_title(self.metric)} {shown_difference(self.metric, self.difference)}"
-        return f"{self.scale}x: {self.claim}: **{self.verdict}** ({what})"
-
 
 # A variant of one scale: (ablation, scale) -> its networks' names, seed by seed.
 Variants = Mapping[tuple[str, int], Sequence[str]]
@@ -104,13 +71,13 @@ def describe(
         "seeds": list(seeds),
         "clips": names(points, "clip"),
         "gains_over_bicubic": gains,
-        "findings": [dataclasses.asdict(found) | {"verdict": found.verdict} for found in found_all],
+        "findings": [found.to_json() for found in found_all],
     }
-    drawings = {}
-    for metric in dict.fromkeys(found.metric for found in found_all):
-        lines = [(f"{f.scale}x: {f.claim}", f.difference) for f in found_all if f.metric == metric]
-        title = METRICS[metric].title
-        drawings[f"findings_{metric}"] = partial(draw_intervals, lines, count, f"{title}, change")
+    lines = {
+        metric: [(f"{f.scale}x: {f.claim}", f.difference) for f in found_all if f.metric == metric]
+        for metric in dict.fromkeys(found.metric for found in found_all)
+    }
+    drawings = {"findings": partial(draw_differences, lines, count)} if lines else {}
     return Outcome((table,), tuple(map(str, found_all)), values, drawings)
 
 
@@ -123,7 +90,7 @@ def findings(
     scored on the same clips.
     """
     found = []
-    expected = [(m, sign) for m, sign in (("lpips", -1), ("psnr", 1)) if m in points[0].scores]
+    expected = [(metric, sign) for metric, sign in BETTER.items() if metric in points[0].scores]
     for scale in dict.fromkeys(scale for _, scale in variants):
         where = {"codec": codec, "kbps": kbps[scale]}
         full = variants.get((FULL, scale))
@@ -135,27 +102,14 @@ def findings(
         ):
             other = variants.get((ablation, scale))
             for metric, sign in expected if other else ():
-                gain = _difference(points, full, other or (), where, metric)
+                gain = difference(points, full, other or (), where, metric)
                 found.append(Finding(claim, metric, scale, gain, sign))
-        stages = [f"{curve}:a" for curve in full]
-        for metric, sign in expected:
-            # Table 7: stage B improves both, but for the PSNR of 4x.
-            costs = metric == "psnr" and scale == 4
-            gain = _difference(points, full, stages, where, metric)
-            claim = f"stage B {'costs' if costs else 'improves'} {metric.upper()}"
-            found.append(Finding(claim, metric, scale, gain, -sign if costs else sign))
+        for metric, _ in expected:
+            gain = difference(points, full, [f"{curve}:a" for curve in full], where, metric)
+            claimed = stage_claim("b", metric, scale)
+            if claimed is not None:
+                found.append(Finding(claimed[0], metric, scale, gain, claimed[1]))
     return found
-
-
-def _difference(
-    points: Sequence[Point],
-    first: Sequence[str],
-    second: Sequence[str],
-    where: Mapping[str, Any],
-    metric: str,
-) -> Interval:
-    one = scores_of(points, first, metric=metric, **where)
-    return mean_interval(one - scores_of(points, second, metric=metric, **where))
 
 
 def _gain(

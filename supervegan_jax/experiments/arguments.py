@@ -14,7 +14,9 @@ def add_stages(parser: Parser) -> None:
     add("--kbps", metavar="KBPS,..", help="target bitrates of the input (default: all)")
     add("--codec", default="h264")
     add("--metrics", default="lpips,psnr", metavar="NAME,..", help="default: %(default)s")
-    add("--output", type=Path, metavar="FILE", help="write it too, as .md, .csv or .html")
+    add("--output", type=Path, metavar="FILE", help="write the scores, as .md, .csv or .html")
+    add("--plot", type=Path, metavar="PNG", help="draw what each stage changes")
+    add("--json", type=Path, metavar="FILE", help="write the numbers")
     parser.set_defaults(work=run_stages)
 
 
@@ -66,20 +68,32 @@ def _check(options: argparse.Namespace) -> None:
 
 def run_stages(options: argparse.Namespace) -> None:
     """Prints what each stage adds."""
+    from supervegan_jax.evaluation.results import write_whole
     from supervegan_jax.evaluation.scoring import read_metrics
-    from supervegan_jax.experiments.stages import stage_table
+    from supervegan_jax.experiments import stages
     from supervegan_jax.rate_distortion import clip_table
     from supervegan_jax.rate_distortion.settings import read_numbers
     from supervegan_jax.rate_distortion.tables import read_points
 
     _check(options)
-    table = stage_table(
+    outcome = stages.describe(
         read_points(workdir_of(options) / "rd.json"),
         codec=options.codec,
         kbps=None if options.kbps is None else read_numbers(options.kbps),
         metrics=read_metrics(options.metrics),
     )
-    clip_table.show(table, options.output)
+    scores, *others = outcome.tables
+    clip_table.show(scores, options.output)
+    for table in others:
+        print("\n" + clip_table.as_text(table))
+    if outcome.findings:
+        print("\n" + "\n".join(outcome.findings).replace("**", ""))
+    if options.json is not None:
+        write_whole(options.json, stages.to_json(outcome))
+    if options.plot is not None:
+        if not outcome.drawings:
+            raise ValueError(f"{options.plot}: no network of this run has two stages to compare")
+        outcome.drawings["stages"](options.plot)
 
 
 def run_plane(options: argparse.Namespace) -> None:
@@ -119,6 +133,9 @@ def run_training(options: argparse.Namespace) -> None:
     metrics = read_metrics(options.metrics)
     found = training_bitrate.effects(points, trained, codec=options.codec, metrics=metrics)
     clip_table.show(training_bitrate.to_table(found, trained), options.output)
+    claims = training_bitrate.findings(points, trained, codec=options.codec, metrics=metrics)
+    if claims:
+        print("\n" + "\n".join(map(str, claims)).replace("**", ""))
     if options.json is not None:
         write_whole(options.json, training_bitrate.to_json(found, trained))
     if options.plot is not None:

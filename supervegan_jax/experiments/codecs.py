@@ -1,12 +1,20 @@
-"""What networks gain over plain enlargement, codec by codec (Fig. 11 and beyond)."""
+"""What networks make of video of other codecs (Fig. 11, the section V-E, and beyond).
+
+Every network is compared with the enlargement of the same video, and with the codec itself at full
+size and the same target bitrate; what it gains over the enlargement with its gain on H.264.
+"""
 
 import dataclasses
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
-from supervegan_jax.evaluation.scoring import METRICS
-from supervegan_jax.experiments.gains import bicubic_curve, gain
-from supervegan_jax.experiments.outcome import Outcome, draw_intervals
+import numpy as np
+
+from supervegan_jax.evaluation.bootstrap import Interval, mean_interval
+from supervegan_jax.experiments.findings import BETTER, Finding
+from supervegan_jax.experiments.gains import bicubic_curve, scores_of
+from supervegan_jax.experiments.outcome import Outcome, draw_differences
 from supervegan_jax.rate_distortion.clip_table import Cell, ClipTable, shown_difference, table_title
 from supervegan_jax.rate_distortion.curves import (
     Point,
@@ -15,48 +23,144 @@ from supervegan_jax.rate_distortion.curves import (
     pool_points,
     select,
 )
+from supervegan_jax.rate_distortion.settings import CODEC
+
+HOME, PAPERS = "h264", "h265"
+_BICUBIC, _CODEC, _HOME = "bicubic", "the codec at full size", HOME
 
 
-def describe(points: Sequence[Point], metrics: Sequence[str]) -> Outcome:
-    """The gain of every network over bicubic enlargement of the same video.
+@dataclasses.dataclass(frozen=True)
+class Gain:
+    """What a network changes with one codec at one bitrate.
+
+    Attributes:
+      model, scale, codec, target_kbps: which.
+      measured_kbps: geometric mean over clips.
+      metric: a key of `METRICS`.
+      against: the enlargement, the codec at full size, or the gain over the enlargement on H.264.
+      difference: over clips.
+    """
+
+    model: str
+    scale: int
+    codec: str
+    target_kbps: int
+    measured_kbps: float
+    metric: str
+    against: str
+    difference: Interval
+
+    @property
+    def title(self) -> str:
+        """Of a table's row."""
+        rates = f"{self.target_kbps} ({self.measured_kbps:.0f}) kbit/s"
+        return f"{self.model}, {self.codec} at {rates}"
+
+
+def gains(points: Sequence[Point], metrics: Sequence[str]) -> list[Gain]:
+    """All differences of a run, clip by clip; those that it did not measure are left out.
 
     Args:
       points: of a run with one codec or more.
-      metrics: keys of `METRICS`, one column each.
+      metrics: keys of `METRICS`.
 
     Raises:
       ValueError: the run lacks a score.
     """
-    clips = len(names(points, "clip"))
-    rows, values, lines = [], [], []
+    found = []
     for model in model_names(points):
         some = select(points, curve=model)
-        anchor = bicubic_curve(points, some[0].scale)
         for codec in names(points, "codec"):
-            for pooled in select(pool_points(some), codec=codec):
-                kbps, rate = pooled.target_kbps, pooled.measured_kbps
-                name = f"{model}, {codec} at {kbps} ({rate:.0f}) kbit/s"
-                cells = []
+            for mean in select(pool_points(some), codec=codec):
+                what = (model, mean.scale, codec, mean.target_kbps, mean.measured_kbps)
                 for metric in metrics:
-                    found = gain(points, model, anchor, codec=codec, kbps=kbps, metric=metric)
-                    cells.append(Cell(shown_difference(metric, found)))
-                    where = {"model": model, "codec": codec, "target_kbps": kbps}
-                    values.append(where | {"metric": metric} | dataclasses.asdict(found))
-                    lines.append((metric, name, found))
-                rows.append((name, tuple(cells)))
-    header = (
-        "network and input",
-        *(f"{table_title(metric)} against bicubic" for metric in metrics),
-    )
-    title = f"Gain over bicubic, {clips} clip{'s' * (clips > 1)}; mean [95 %], (measured bitrate)"
-    drawings = {
-        f"gains_{metric}": partial(
-            draw_intervals,
-            [(name, found) for one, name, found in lines if one == metric],
-            "against bicubic enlargement",
-            f"{METRICS[metric].title}, change",
-        )
-        for metric in metrics
+                    here = _differences(points, mean, metric)
+                    found += [
+                        Gain(*what, metric, against, mean_interval(values))
+                        for against, values in here.items()
+                    ]
+    return found
+
+
+def _differences(points: Sequence[Point], mean: Point, metric: str) -> dict[str, np.ndarray]:
+    """[clips], by what a network is compared with at the place of its mean."""
+    kbps, anchor = mean.target_kbps, bicubic_curve(points, mean.scale)
+
+    def scores(curve: str, codec: str = mean.codec) -> np.ndarray:
+        return scores_of(points, (curve,), codec=codec, kbps=kbps, metric=metric)[0]
+
+    found = {_BICUBIC: scores(mean.curve) - scores(anchor)}
+    if select(points, codec=mean.codec, curve=CODEC, target_kbps=kbps):
+        found[_CODEC] = scores(mean.curve) - scores(CODEC)
+    if mean.codec != HOME and select(points, codec=HOME, curve=mean.curve, target_kbps=kbps):
+        found[_HOME] = found[_BICUBIC] - (scores(mean.curve, HOME) - scores(anchor, HOME))
+    return found
+
+
+def findings(found: Sequence[Gain]) -> list[Finding]:
+    """The paper's, of H.265: LPIPS improves over the codec's at full size, at 2x PSNR, too."""
+    claims = []
+    for gain in found:
+        papers = gain.metric == "lpips" or (gain.metric == "psnr" and gain.scale == 2)
+        if gain.codec == PAPERS and gain.against == _CODEC and papers:
+            claim = f"{gain.title}: better {gain.metric.upper()} than {PAPERS} at full size"
+            sign = BETTER[gain.metric]
+            claims.append(Finding(claim, gain.metric, gain.scale, gain.difference, sign))
+    return claims
+
+
+def describe(points: Sequence[Point], metrics: Sequence[str]) -> Outcome:
+    """The gains of every network, codec by codec, and what they say about the paper's finding.
+
+    Args:
+      points: of a run with one codec or more.
+      metrics: keys of `METRICS`, one column for each comparison.
+
+    Raises:
+      ValueError: the run lacks a score.
+    """
+    found = gains(points, metrics)
+    count = len(names(points, "clip"))
+    clips = f"{count} clip{'s' * (count > 1)}"
+    tables = [
+        _table(found, (_BICUBIC, _CODEC), metrics, f"Against plain video, {clips}"),
+        _table(found, (_HOME,), metrics, f"The gain over bicubic against that on {HOME}, {clips}"),
+    ]
+    claims = findings(found)
+    values: dict[str, Any] = {
+        "gains": [dataclasses.asdict(gain) for gain in found],
+        "findings": [claim.to_json() for claim in claims],
     }
-    table = ClipTable(title, header, tuple(rows))
-    return Outcome((table,), (), {"gains_over_bicubic": values}, drawings)
+    drawings = {}
+    for against, name in ((_BICUBIC, "gains"), (_CODEC, "gains_over_codec"), (_HOME, "codecs")):
+        lines = {
+            metric: [(g.title, g.difference) for g in found if _is(g, metric, against)]
+            for metric in metrics
+        }
+        if any(lines.values()):
+            title = f"{clips}, against {against}"
+            drawings[name] = partial(draw_differences, lines, title)
+    shown = tuple(table for table in tables if table.rows)
+    return Outcome(shown, tuple(map(str, claims)), values, drawings)
+
+
+def _is(gain: Gain, metric: str, against: str) -> bool:
+    return gain.metric == metric and gain.against == against
+
+
+def _table(
+    found: Sequence[Gain], against: Sequence[str], metrics: Sequence[str], title: str
+) -> ClipTable:
+    places = [(metric, other) for other in against for metric in metrics]
+    rows = []
+    for name in dict.fromkeys(gain.title for gain in found):
+        ours = {
+            (g.metric, g.against): Cell(shown_difference(g.metric, g.difference))
+            for g in found
+            if g.title == name and g.against in against
+        }
+        if ours:
+            rows.append((name, tuple(ours.get(place, Cell("-")) for place in places)))
+    header = ["network and input"]
+    header += [f"{table_title(metric)} against {other}" for metric, other in places]
+    return ClipTable(f"{title}; mean [95 %], (measured bitrate)", tuple(header), tuple(rows))

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from supervegan_jax.evaluation.bootstrap import Interval
+from supervegan_jax.evaluation.scoring import METRICS
 from supervegan_jax.rate_distortion import plots
 from supervegan_jax.rate_distortion.clip_table import ClipTable, as_markdown
 
@@ -35,20 +36,24 @@ def to_markdown(outcome: Outcome) -> str:
     return "\n".join(parts)
 
 
-def draw_intervals(
-    rows: Sequence[tuple[str, Interval]], title: str, axis_title: str, path: Path
-) -> None:
-    """Draws means with their intervals, one row each from the top, and a line at 0, as a PNG."""
-    figure, axes = plots.new_figure(1, 1)
-    axis = axes[0][0]
-    for place, (_, found) in enumerate(rows):
-        if found.low is not None and found.high is not None:
-            axis.plot([found.low, found.high], [place, place], color="#0072B2", linewidth=1.6)
-        axis.plot([found.mean], [place], color="#0072B2", marker="D", markersize=5)
-    axis.axvline(0.0, color="black", linewidth=0.8)
-    axis.set_yticks(range(len(rows)), [name for name, _ in rows], fontsize=8)
-    axis.invert_yaxis()
-    axis.set_xlabel(axis_title)
-    axis.grid(True, axis="x", alpha=0.3)
+# By metric, rows from the top: (what, difference).
+Differences = Mapping[str, Sequence[tuple[str, Interval]]]
+
+
+def draw_differences(rows: Differences, title: str, path: Path) -> None:
+    """Draws means with their intervals and a line at 0, a panel for each metric, as a PNG."""
+    figure, axes = plots.new_figure(len(rows), 1)
+    for axis, (metric, lines) in zip(axes[:, 0], rows.items(), strict=True):
+        for place, (_, found) in enumerate(lines):
+            if found.low is not None and found.high is not None:
+                axis.plot([found.low, found.high], [place, place], color="#0072B2", linewidth=1.6)
+            axis.plot([found.mean], [place], color="#0072B2", marker="D", markersize=5)
+        axis.axvline(0.0, color="black", linewidth=0.8)
+        axis.set_yticks(range(len(lines)), [name for name, _ in lines], fontsize=8)
+        axis.invert_yaxis()
+        axis.set_xlabel(f"{METRICS[metric].title}, change")
+        axis.grid(True, axis="x", alpha=0.3)
+    most = max(len(lines) for lines in rows.values())
+    figure.set_size_inches(9, max(3.4, 0.22 * most + 1) * len(rows))
     figure.suptitle(title)
     plots.save_figure(figure, path)

@@ -6,14 +6,27 @@ quality judged without it on the other. What nothing else beats in both lies on 
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 from supervegan_jax.evaluation.results import format_columns, shown
 from supervegan_jax.evaluation.scoring import METRICS
+from supervegan_jax.experiments.findings import difference
+from supervegan_jax.experiments.gains import bicubic_curve
+from supervegan_jax.experiments.outcome import Outcome
 from supervegan_jax.experiments.pareto import pareto_front
 from supervegan_jax.rate_distortion import plots
-from supervegan_jax.rate_distortion.curves import Point, label, names, pool_points, select
+from supervegan_jax.rate_distortion.clip_table import Cell, ClipTable, shown_difference
+from supervegan_jax.rate_distortion.curves import (
+    Point,
+    label,
+    model_names,
+    names,
+    pool_points,
+    select,
+)
+from supervegan_jax.rate_distortion.settings import CODEC
 
 
 @dataclasses.dataclass(frozen=True)
@@ -94,6 +107,58 @@ def to_text(plane: Plane) -> str:
     ]
     title = f"{plane.codec} at {plane.target_kbps} kbit/s, * on the Pareto front"
     return format_columns([title, "measured", *(METRICS[m].title for m in axes)], lines)
+
+
+def describe(
+    points: Sequence[Point],
+    *,
+    codec: str,
+    kbps: Mapping[int, int],
+    distortion: str,
+    perception: str,
+) -> Outcome:
+    """A plane for every scale (Fig. 9a, 9b), with what each curve changes against enlargement.
+
+    Args:
+      points: of a run.
+      codec: of the bits.
+      kbps: the target bitrate by scale.
+      distortion, perception: keys of `METRICS`.
+
+    Raises:
+      ValueError: as `make_plane`.
+    """
+    tables, values, drawings = [], [], {}
+    models = model_names(points)
+    axes = (distortion, perception)
+    count = len(names(points, "clip"))
+    for scale in sorted({p.scale for p in points if p.curve in models} - {1}, reverse=True):
+        plain = bicubic_curve(points, scale)
+        ours = [p for p in points if p.scale == scale or p.curve == CODEC]
+        plane = make_plane(
+            ours, codec=codec, kbps=kbps[scale], distortion=distortion, perception=perception
+        )
+        rows = []
+        for point in plane.points:
+            cells = [Cell(f"{point.measured_kbps:.0f}")]
+            cells += [
+                Cell(shown(axes[0], point.distortion)),
+                Cell(shown(axes[1], point.perception)),
+            ]
+            for metric in axes:
+                where = {"codec": codec, "kbps": kbps[scale]}
+                change = difference(ours, [point.curve], [plain], where, metric)
+                same = point.curve == plain
+                cells.append(Cell("" if same else shown_difference(metric, change)))
+            rows.append((label(point.curve, codec) + " \\*" * point.on_front, tuple(cells)))
+        titles = [METRICS[metric].title for metric in axes]
+        against = [f"{title} against bicubic [95 %]" for title in titles]
+        header = ("\\* on the Pareto front", "kbit/s", *titles, *against)
+        title = f"{scale}x, {codec} at {kbps[scale]} kbit/s, {count} clip{'s' * (count > 1)}"
+        tables.append(ClipTable(title, header, tuple(rows)))
+        values.append({"scale": scale, **dataclasses.asdict(plane)})
+        drawings[f"plane_{scale}x"] = partial(draw, plane)
+    return Outcome(tuple(tables), (), {"planes": values}, drawings)
 
 
 def to_json(plane: Plane) -> str:

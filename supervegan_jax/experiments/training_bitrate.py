@@ -1,13 +1,19 @@
 """What the bitrate of the training data does: one curve a network (Fig. 13)."""
 
 import dataclasses
+import itertools
 import json
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from supervegan_jax.evaluation.bootstrap import mean_interval
 from supervegan_jax.evaluation.scoring import METRICS
+from supervegan_jax.experiments.findings import BETTER, Finding
+from supervegan_jax.experiments.gains import scores_of
 from supervegan_jax.rate_distortion import plots
 from supervegan_jax.rate_distortion.clip_table import Cell, ClipTable, rank_scores, table_title
 from supervegan_jax.rate_distortion.curves import Point, model_names, names, pool_points, select
@@ -90,6 +96,64 @@ def _effect(points: Sequence[Point], trained: Mapping[str, int], metric: str) ->
     low, high = min(values.values()), max(values.values())
     where = (first.codec, metric, first.scale, first.target_kbps, first.measured_kbps)
     return Effect(*where, values, mean, low, high)
+
+
+def findings(
+    points: Sequence[Point], trained: Mapping[str, int], *, codec: str, metrics: Sequence[str]
+) -> list[Finding]:
+    """What networks say about the paper's findings (V-F3).
+
+    The training bitrate matters little: from the worst network to the best less than twice the
+    input's bitrate, for the mean of the networks. At the highest bitrate the worst network of 2x
+    has a lower LPIPS than the best of 4x. Best and worst are those of the mean over clips.
+
+    Raises:
+      ValueError: as `effects`.
+    """
+    claims = []
+    found = effects(points, trained, codec=codec, metrics=metrics)
+    for metric in [metric for metric in metrics if metric in BETTER]:
+        sign = BETTER[metric]
+        for scale in sorted({effect.scale for effect in found}, reverse=True):
+            ladder = [e for e in found if (e.metric, e.scale) == (metric, scale)]
+            for here, above in itertools.combinations(ladder, 2):
+                kbps = here.target_kbps
+                if above.target_kbps != 2 * kbps:
+                    continue
+                low, high = (_scores(points, effect, codec) for effect in (here, above))
+                order = sorted((sign * mean, name) for name, mean in here.of_models.items())
+                spread = low[order[-1][1]] - low[order[0][1]]
+                step = np.mean([high[name] - low[name] for name in low], axis=0)
+                what = f"the training bitrate matters less than {2 * kbps} for {kbps} kbit/s"
+                gain = mean_interval(step - spread)
+                claims.append(Finding(what, metric, scale, gain, sign))
+    claims += _of_scales(points, found, codec)
+    return claims
+
+
+def _of_scales(points: Sequence[Point], found: Sequence[Effect], codec: str) -> list[Finding]:
+    by_scale: dict[int, dict[int, Effect]] = {}
+    for effect in found:
+        if effect.metric == "lpips":
+            by_scale.setdefault(effect.target_kbps, {})[effect.scale] = effect
+    both = [kbps for kbps, effects_there in by_scale.items() if set(effects_there) >= {2, 4}]
+    if not both:
+        return []
+    kbps = max(both)
+    two, four = by_scale[kbps][2], by_scale[kbps][4]
+    worst = max(two.of_models, key=lambda name: two.of_models[name])
+    best = min(four.of_models, key=lambda name: four.of_models[name])
+    gain = mean_interval(_scores(points, two, codec)[worst] - _scores(points, four, codec)[best])
+    claim = f"at {kbps} kbit/s the worst has a lower LPIPS than the best of 4x"
+    return [Finding(claim, "lpips", 2, gain, BETTER["lpips"])]
+
+
+def _scores(points: Sequence[Point], effect: Effect, codec: str) -> dict[str, np.ndarray]:
+    """[clips] of each network."""
+    ours = list(effect.of_models)
+    kbps, metric = effect.target_kbps, effect.metric
+    scores = scores_of(points, ours, codec=codec, kbps=kbps, metric=metric)
+    return dict(zip(ours, scores, strict=True))
 
 
 def to_table(found: Sequence[Effect], trained: Mapping[str, int]) -> ClipTable:

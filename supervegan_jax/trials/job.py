@@ -10,8 +10,9 @@ from ml_collections import ConfigDict
 
 from supervegan_jax.evaluation.results import format_columns, write_whole
 from supervegan_jax.evaluation.scoring import read_metrics
+from supervegan_jax.experiments import runtime
 from supervegan_jax.experiments.equal_compute import Cost
-from supervegan_jax.experiments.outcome import to_markdown
+from supervegan_jax.experiments.outcome import Outcome, to_markdown
 from supervegan_jax.rate_distortion.job import run_rate_distortion
 from supervegan_jax.rate_distortion.settings import Settings
 from supervegan_jax.rate_distortion.tables import read_points
@@ -19,22 +20,32 @@ from supervegan_jax.rate_distortion.workspace import Workspace
 from supervegan_jax.training.parallel import share_cores
 from supervegan_jax.trials.plan import KINDS, Trial, count_steps, plan_trials, training_key
 from supervegan_jax.trials.results import RESULTS, check_kbps, counted_cost
+from supervegan_jax.trials.runtimes import time_networks
 from supervegan_jax.trials.training import train_all
 from supervegan_jax.video import probe
 
-DEFAULT_RATE = (
-    40e9  # multiply-accumulates a second, assumed for two CPU cores; only estimates use it
-)
+DEFAULT_RATE = 40e9  # multiply-accumulates a second of training on two CPU cores
+RUNTIME = "runtime"  # the one of a config's `results` that measures no clips
 
 
 def dry_run(
-    config: ConfigDict, records: Sequence[Path], workdir: Path, only: Sequence[str] = ()
+    config: ConfigDict,
+    records: Sequence[Path],
+    workdir: Path,
+    only: Sequence[str] = (),
+    rate: float = DEFAULT_RATE,
 ) -> str:
-    """What would be trained, and for how long, as text; nothing is trained.
+    """What would be trained, for how long, and what would be measured, as text; nothing is done.
+
+    Args:
+      config, records, workdir, only: as in `run_experiment`.
+      rate: multiply-accumulates a second, for the estimate of the time.
 
     Raises:
-      ValueError: as `plan_trials`.
+      ValueError: as `plan_trials`, or the rate is none.
     """
+    if rate <= 0:
+        raise ValueError(f"{rate / 1e9:g} GMAC/s; more than 0 is accepted")
     workspace = Workspace(workdir, KINDS)
     with workspace.locked():
         trials = plan_trials(config, records, workspace, only)
@@ -44,14 +55,27 @@ def dry_run(
     for trial, finished in zip(trials, done, strict=True):
         step = trial.total_macs / trial.steps
         cells = [f"{trial.steps:,}", f"{trial.patches:,}", f"{step / 1e9:.1f}"]
-        minutes = "trained" if finished else f"{trial.total_macs / DEFAULT_RATE / 60:.0f}"
+        minutes = "trained" if finished else f"{trial.total_macs / rate / 60:.0f}"
         lines.append([trial.name, *cells, f"{trial.total_macs / 1e12:.2f}", minutes])
     for cost in heavy:
         said = f"{cost.steps:,}", f"{cost.steps * cost.batch_size:,}", f"{cost.macs / 1e9:.1f}"
         lines.append([cost.name, *said, "-", "too heavy, counted only"])
-    minutes = f"minutes at {DEFAULT_RATE / 1e9:.0f} GMAC/s"
-    header = ["network", "steps", "patches", "GMAC a step", "TMAC", minutes]
-    return format_columns(header, lines)
+    header = ["network", "steps", "patches", "GMAC a step", "TMAC"]
+    table = format_columns([*header, f"minutes at {rate / 1e9:g} GMAC/s"], lines)
+    return "\n".join([*([table] if lines else []), _measuring(config)])
+
+
+def _measuring(config: ConfigDict) -> str:
+    """What comes after training, in a line."""
+    models = ", ".join([*config.models, *(["what is trained"] if config.trials else [])])
+    if config.results == RUNTIME:
+        return f"timed: {models}; {config.seconds:g} s a stage"
+    inputs, ladder = (" ".join(map(str, of)) for of in (config.input_kbps, config.reference_kbps))
+    most = f" of the first {config.max_frames}" if config.max_frames else ""
+    return (
+        f"measured: {models}; {' '.join(config.codecs)} at {inputs} kbit/s, at full size {ladder}; "
+        f"{' '.join(config.metrics)} of one frame in {config.frame_step}{most}"
+    )
 
 
 def run_experiment(
@@ -78,22 +102,43 @@ def run_experiment(
       OSError: the folder cannot be written.
       Terminated: SIGTERM arrived while training; the state is saved.
     """
-    if config.results not in RESULTS:
-        raise ValueError(f"results {config.results!r}; accepted are {', '.join(RESULTS)}")
+    if config.results not in (*RESULTS, RUNTIME):
+        known = ", ".join((*RESULTS, RUNTIME))
+        raise ValueError(f"results {config.results!r}; accepted are {known}")
+    share_cores(*_shared_sizes(config))
+    workspace = Workspace(workdir, KINDS)
+    if config.results == RUNTIME:
+        with workspace.locked():
+            outcome = runtime.describe(time_networks(config, workspace))
+    else:
+        outcome = _compare(config, records, clips, workspace, only)
+    return _write(config, outcome, workdir)
+
+
+def _compare(
+    config: ConfigDict,
+    records: Sequence[Path],
+    clips: Sequence[Path],
+    workspace: Workspace,
+    only: Sequence[str],
+) -> Outcome:
+    """Trains and measures, and puts together what was found."""
     read_metrics(config.metrics)
     for clip in clips:
         probe.probe(clip)  # a mistyped name should not be told after hours of training
-    share_cores(*_shared_sizes(config))
-    workspace = Workspace(workdir, KINDS)
     with workspace.locked():
         trials = plan_trials(config, records, workspace, only)
         heavy = _count_heavy(config, workspace)
         check_kbps(config, trials)
-        settings = _settings(config, trials, clips, workdir)
+        settings = _settings(config, trials, clips, workspace.root)
         trained = train_all(workspace, trials)
-    run_rate_distortion(settings, workdir / "rd")
-    points = read_points(workdir / "rd" / "rd.json")
-    outcome = RESULTS[config.results](config, points, trained, heavy)
+    run_rate_distortion(settings, workspace.root / "rd")
+    points = read_points(workspace.root / "rd" / "rd.json")
+    return RESULTS[config.results](config, points, trained, heavy)
+
+
+def _write(config: ConfigDict, outcome: Outcome, workdir: Path) -> str:
+    """Writes results.md, results.json and the pictures; returns the first's content."""
     text = to_markdown(outcome)
     about = {"version": 1, "experiment": config.results, "config": config.to_dict()}
     content: dict[str, Any] = about | outcome.values
@@ -140,4 +185,5 @@ def _settings(
         metrics=tuple(config.metrics),
         max_frames=config.max_frames or None,
         frame_step=config.frame_step,
+        ma_model=Path(config.ma_model) if config.ma_model else None,
     )

@@ -15,7 +15,7 @@ from supervegan_jax.rate_distortion.workspace import Workspace
 from supervegan_jax.trials.budget import fit_steps, step_macs, total_macs
 from supervegan_jax.weights.load import load_model
 
-KINDS = ("counts", "trainings")
+KINDS = ("counts", "trainings", "runtimes")
 _RECORD_FILES = (FILE_NAME, "dataset_info.json")
 
 

@@ -2,12 +2,20 @@
 
 from collections.abc import Callable, Sequence
 from functools import partial
+from typing import Any
 
 from ml_collections import ConfigDict
 
 from supervegan_jax import build
 from supervegan_jax.benchmarking.counts import count_parameters, frame_macs
-from supervegan_jax.experiments import ablations, codecs, equal_compute, training_bitrate
+from supervegan_jax.experiments import (
+    ablations,
+    codecs,
+    equal_compute,
+    plane,
+    stages,
+    training_bitrate,
+)
 from supervegan_jax.experiments.equal_compute import Cost
 from supervegan_jax.experiments.outcome import Outcome
 from supervegan_jax.rate_distortion.curves import Point
@@ -91,15 +99,37 @@ def _training_bitrate(
     rates = dict(sorted(kbps.items(), key=lambda pair: pair[1]))
     found = training_bitrate.effects(points, rates, codec=config.codecs[0], metrics=config.metrics)
     tables = training_bitrate.to_tables(found, rates)
-    values = {"effects": [vars(effect) for effect in found], "trained_kbps": rates}
+    values: dict[str, Any] = {"effects": [vars(effect) for effect in found], "trained_kbps": rates}
     drawings = {"training_bitrate": partial(training_bitrate.draw, found, rates)}
-    return Outcome(tables, (), values, drawings)
+    claims = training_bitrate.findings(
+        points, rates, codec=config.codecs[0], metrics=config.metrics
+    )
+    values["findings"] = [claim.to_json() for claim in claims]
+    return Outcome(tables, tuple(map(str, claims)), values, drawings)
 
 
 def _codecs(
     config: ConfigDict, points: Sequence[Point], trained: Sequence[Trained], heavy: Sequence[Cost]
 ) -> Outcome:
     return codecs.describe(points, config.metrics)
+
+
+def _stages(
+    config: ConfigDict, points: Sequence[Point], trained: Sequence[Trained], heavy: Sequence[Cost]
+) -> Outcome:
+    return stages.describe(points, codec=config.codecs[0], metrics=config.metrics)
+
+
+def _plane(
+    config: ConfigDict, points: Sequence[Point], trained: Sequence[Trained], heavy: Sequence[Cost]
+) -> Outcome:
+    return plane.describe(
+        points,
+        codec=config.codecs[0],
+        kbps=table_kbps(config),
+        distortion=config.distortion,
+        perception=config.perception,
+    )
 
 
 def table_kbps(config: ConfigDict) -> dict[int, int]:
@@ -122,4 +152,6 @@ RESULTS: dict[str, Describe] = {
     "ablations": _ablations,
     "training_bitrate": _training_bitrate,
     "codecs": _codecs,
+    "stages": _stages,
+    "plane": _plane,
 }

@@ -54,7 +54,7 @@ def train_all(workspace: Workspace, trials: Sequence[Trial]) -> list[Trained]:
       Terminated: SIGTERM arrived; the state is saved.
     """
     done = []
-    with tqdm(trials, desc="trainings", unit="training") as bar:
+    with tqdm(trials, desc="trainings", unit="training", disable=not trials) as bar:
         for trial in bar:
             bar.set_postfix_str(trial.name)
             done.append(train_one(workspace, trial))

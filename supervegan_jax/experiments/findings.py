@@ -1,0 +1,87 @@
+"""A finding of the paper put to the test: a difference with its interval, and a verdict."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from supervegan_jax.evaluation.bootstrap import Interval, mean_interval
+from supervegan_jax.experiments.gains import scores_of
+from supervegan_jax.rate_distortion.clip_table import shown_difference, table_title
+from supervegan_jax.rate_distortion.curves import Point
+
+HOLDS, FAILS, OPEN = "holds", "does not hold", "not decided"
+# How a better score differs from a worse one, for the two metrics that the paper's tables have.
+BETTER = {"lpips": -1, "psnr": 1}
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """One of the paper's findings, put to the test.
+
+    Attributes:
+      claim: the paper's.
+      metric: a key of `METRICS`.
+      scale: of the networks.
+      difference: of the scores, in the direction that `expected_sign` is about.
+      expected_sign: 1 if the paper finds it above 0, -1 below.
+    """
+
+    claim: str
+    metric: str
+    scale: int
+    difference: Interval
+    expected_sign: int
+
+    @property
+    def verdict(self) -> str:
+        """Whether the claim holds by the interval; what overlaps 0 is not decided."""
+        low, high = self.difference.low, self.difference.high
+        if low is None or high is None or low <= 0 <= high:
+            return OPEN
+        return HOLDS if (low > 0) == (self.expected_sign > 0) else FAILS
+
+    def __str__(self) -> str:
+        what = f"{table_title(self.metric)} {shown_difference(self.metric, self.difference)}"
+        return f"{self.scale}x: {self.claim}: **{self.verdict}** ({what})"
+
+    def to_json(self) -> dict[str, Any]:
+        """Its fields and the verdict."""
+        return dataclasses.asdict(self) | {"verdict": self.verdict}
+
+
+def difference(
+    points: Sequence[Point],
+    first: Sequence[str],
+    second: Sequence[str],
+    where: Mapping[str, Any],
+    metric: str,
+) -> Interval:
+    """How much larger the scores of some curves are than those of others, clip by clip.
+
+    Args:
+      points: of a run.
+      first, second: names of curves, paired in their order (those of one seed each).
+      where: "codec" and "kbps", the target bitrate.
+      metric: a key of `METRICS`.
+
+    Raises:
+      ValueError: a clip has no finite score of one of them.
+    """
+    one = scores_of(points, first, metric=metric, **where)
+    return mean_interval(one - scores_of(points, second, metric=metric, **where))
+
+
+def stage_claim(stage: str, metric: str, scale: int) -> tuple[str, int] | None:
+    """What the paper says that a stage does to a score (V-F2, Table 7), and the difference's sign.
+
+    Args:
+      stage: "a", against the enlarged input, or "b", against stage A.
+      metric: "lpips" or "psnr".
+      scale: of the network.
+
+    Returns:
+      None where it says nothing: of stage A's PSNR at 4x.
+    """
+    if metric == "psnr" and scale == 4:
+        return ("stage B costs PSNR", -BETTER[metric]) if stage == "b" else None
+    return f"stage {stage.upper()} improves {metric.upper()}", BETTER[metric]
