@@ -1,5 +1,6 @@
 """`evaluate protocol`: NTIRE 2021, AIM 2024 and Vid4 on small folders of their layouts."""
 
+import json
 import math
 import re
 from fractions import Fraction
@@ -8,6 +9,7 @@ from pathlib import Path
 import jax.numpy as jnp
 import numpy as np
 import pytest
+import video_samples
 from PIL import Image
 from protocol_samples import (
     aim,
@@ -162,6 +164,30 @@ def test_aim_columns(tmp_path, networks, monkeypatch):
     text = (workdir / "aim2024-av1.md").read_text()
     assert f"{count_parameters(load_model(networks['tiny4']).generator):,}" in text
     assert "| tiny4, all |" in text
+    assert all(row.endswith("| - |") for row in text.splitlines() if row.startswith("| tiny4"))
+
+    # The same bits, as the challenge gives them; and a speed, of the largest size.
+    streams = root / "4K-ValidationSet-LR" / aim2024.BITSTREAMS
+    streams.mkdir(parents=True)
+    for clip in (sintel, "Chimera-WindAndNature_192x96_2997fps_8bit_420"):
+        for crf in aim2024.QUALITIES:
+            made = kept_input(content, clip, "CRF 31" if crf == 31 else "CRF 63")
+            copy = f"file:{streams}/{clip}_4x_crf{crf}.mp4"
+            video_samples.ffmpeg("-i", f"file:{made}", "-c", "copy", copy)
+    benchmark = tmp_path / "speed.json"
+    record = {"model": networks["tiny4"], "stage": "b", "output": "128x96", "ms_per_frame": 20.0}
+    benchmark.write_text(json.dumps([record]))
+    words = ["--models", networks["tiny4"], "--benchmark", str(benchmark)]
+    with pytest.raises(ValueError, match="no time of tiny4 at 192x96; make it with benchmark"):
+        run_protocol("aim2024-av1", root, tmp_path / "given", *words)
+    benchmark.write_text(json.dumps([record, record | {"output": "192x96", "ms_per_frame": 40.0}]))
+    given = run_protocol("aim2024-av1", root, tmp_path / "given", *words)
+    assert all(aim2024.BITSTREAMS in one["from"] for one in given["inputs"])
+    for mine, theirs in zip(content["results"], given["results"], strict=True):
+        assert mine | {"kbps": 0} == pytest.approx(theirs | {"kbps": 0})
+        assert (mine["kbps"] is None) == (theirs["kbps"] is None)
+    rows = (tmp_path / "given" / "aim2024-av1.md").read_text().splitlines()
+    assert all(row.endswith("| 25 |") for row in rows if row.startswith("| tiny4"))
 
 
 def test_the_challenges_bitstreams_are_all_needed_if_there_are_any(tmp_path):

@@ -22,16 +22,9 @@ def read_benchmark(path: Path) -> ClipTable:
     Raises:
       ValueError: there is no such file, or it holds something else.
     """
-    if not path.is_file():
-        raise ValueError(f"no benchmark {path}")
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} is no JSON: {error}") from error
-    rows = content.get("rows") if isinstance(content, dict) else content
+    content = _read(path)
+    rows = _rows(path, content)
     title = content.get("title", "Runtime") if isinstance(content, dict) else "Runtime"
-    if not isinstance(rows, list) or not rows or not all(isinstance(r, dict) and r for r in rows):
-        raise ValueError(f'{path}: a list of objects is needed, as it is or as "rows"')
     header = tuple(dict.fromkeys(key for row in rows for key in row))
     lines = []
     for row in rows:
@@ -40,6 +33,31 @@ def read_benchmark(path: Path) -> ClipTable:
         name, *values = (_text(row.get(key)) for key in header)
         lines.append((name, tuple(Cell(value) for value in values)))
     return ClipTable(str(title), tuple(name.replace("_", " ") for name in header), tuple(lines))
+
+
+def read_records(path: Path) -> list[dict[str, Any]]:
+    """The rows of a benchmark as they are.
+
+    Raises:
+      ValueError: as `read_benchmark`.
+    """
+    return _rows(path, _read(path))
+
+
+def _read(path: Path) -> Any:
+    if not path.is_file():
+        raise ValueError(f"no benchmark {path}")
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is no JSON: {error}") from error
+
+
+def _rows(path: Path, content: Any) -> list[dict[str, Any]]:
+    rows = content.get("rows") if isinstance(content, dict) else content
+    if not isinstance(rows, list) or not rows or not all(isinstance(r, dict) and r for r in rows):
+        raise ValueError(f'{path}: a list of objects is needed, as it is or as "rows"')
+    return rows
 
 
 def describe(records: Sequence[Mapping[str, Any]]) -> Outcome:

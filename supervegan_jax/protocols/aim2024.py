@@ -81,7 +81,8 @@ PRESET = Preset(
     models=("supervegan4_small",),
     as_stored=True,
     remarks=(
-        "frames/s is not measured here; see supervegan_jax.benchmark --output-size 3840x2160",
+        "frames/s is of --benchmark JSON, by supervegan_jax.benchmark --stage b --measure forward "
+        "--output-size 3840x2160 --json JSON",
         "the report compares with Lanczos, here the plain enlargement is bicubic",
     ),
 )

@@ -22,6 +22,7 @@ def add_protocol(parser: Parser) -> None:
     add("--frame-step", type=int, default=1, metavar="N", help="score every Nth frame")
     add("--crop-border", type=int, metavar="PIXELS", help="left out at each side")
     add("--skip-ends", type=int, metavar="N", help="frames left out at either end")
+    add("--benchmark", type=Path, metavar="JSON", help="of benchmark --json, for frames/s")
     add("--jobs", type=int, help="encodes at a time (default: the cores)")
     parser.set_defaults(work=run_protocol)
 
@@ -52,6 +53,7 @@ def run_protocol(options: argparse.Namespace) -> None:
         skip_ends=options.skip_ends,
         use_given=not options.make_inputs,
         jobs=options.jobs,
+        benchmark=options.benchmark,
     )
     found = preset.find(options.root, options.scenes)
     for note in found.notes:

@@ -2,13 +2,14 @@
 
 import dataclasses
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from supervegan_jax.evaluation.results import write_whole
+from supervegan_jax.experiments.runtime import read_records
 from supervegan_jax.protocols.inputs import Conditioned, make_inputs, make_truth
-from supervegan_jax.protocols.preset import Clip, Preset, Result
+from supervegan_jax.protocols.preset import Clip, Network, Preset, Result
 from supervegan_jax.rate_distortion import clip_table, measure
 from supervegan_jax.rate_distortion.references import Reference
 from supervegan_jax.rate_distortion.settings import CODEC
@@ -27,6 +28,7 @@ class Options:
       crop_border, skip_ends: in place of the preset's.
       use_given: take the data set's own degraded versions where it has them.
       jobs: encodes at a time; None takes the number of cores.
+      benchmark: JSON of `benchmark --json`, for tables that tell a network's speed.
     """
 
     models: tuple[str, ...]
@@ -36,6 +38,7 @@ class Options:
     skip_ends: int | None = None
     use_given: bool = True
     jobs: int | None = None
+    benchmark: Path | None = None
 
     def __post_init__(self) -> None:
         for name, least in (("max_frames", 1), ("frame_step", 1), ("jobs", 1), ("crop_border", 0)):
@@ -76,10 +79,12 @@ def run_protocol(
         preset.crop_border if options.crop_border is None else options.crop_border,
         preset.skip_ends if options.skip_ends is None else options.skip_ends,
     )
+    known = [] if options.benchmark is None else read_records(options.benchmark)
     workspace = Workspace(workdir)
     with workspace.locked():
         truths = [make_truth(workspace, clip, preset, options.max_frames) for clip in clips]
         _check_lengths(truths, scoring.skip_ends)
+        networks = _networks(ways, known, truths)
         inputs = make_inputs(
             workspace,
             list(zip(clips, truths, strict=True)),
@@ -94,8 +99,7 @@ def run_protocol(
         ]
         scores = measure.score_tasks(workspace, tasks, scoring)
     results = [_result(task, found) for task, found in zip(tasks, scores, strict=True)]
-    generators = {w.curve: w.model.generator for w in ways if w.model and not w.model.exported}
-    tables = preset.report(results, preset.metrics, generators)
+    tables = preset.report(results, preset.metrics, networks)
     about = _about(name, preset, scoring, truths, inputs, ways)
     text = json.dumps(about | {"results": _to_json(results)}, indent=1, allow_nan=False) + "\n"
     write_whole(workdir / f"{name}.json", text)
@@ -119,6 +123,30 @@ def choose_ways(preset: Preset, models: Sequence[str]) -> list[Way]:
             listed = ", ".join(f"{scale}x" for scale in scales)
             raise ValueError(f"{way.curve} enlarges {way.scale}x; this protocol's inputs: {listed}")
     return [way for way in whole if way.scale in scales]
+
+
+def _networks(
+    ways: Sequence[Way], known: Sequence[Mapping[str, Any]], truths: Sequence[Reference]
+) -> dict[str, Network]:
+    """The networks by curve; with a benchmark, each with its speed at the largest clip's size."""
+    largest = max(truths, key=lambda truth: truth.width * truth.height)
+    output = f"{largest.width}x{largest.height}"
+    found = {}
+    for way in ways:
+        if way.model is None or way.model.exported:
+            continue
+        rate = None
+        if known:
+            rows = [r for r in known if Path(str(r.get("model"))).name == way.curve]
+            rows = [r for r in rows if (r.get("stage"), r.get("output")) == ("b", output)]
+            if not rows or not rows[0].get("ms_per_frame"):
+                raise ValueError(
+                    f"the benchmark has no time of {way.curve} at {output}; make it with benchmark "
+                    f"--models {way.curve} --stage b --measure forward --output-size {output}"
+                )
+            rate = 1e3 / rows[0]["ms_per_frame"]
+        found[way.curve] = Network(way.model.generator, rate)
+    return found
 
 
 def _check_lengths(truths: Sequence[Reference], skip_ends: int) -> None:

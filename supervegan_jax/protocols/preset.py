@@ -85,7 +85,20 @@ class Result:
     scores: Mapping[str, float | None]
 
 
-Report = Callable[[Sequence[Result], Sequence[str], Mapping[str, Any]], list[ClipTable]]
+@dataclasses.dataclass(frozen=True)
+class Network:
+    """What a table of costs tells of a network.
+
+    Attributes:
+      generator: the module.
+      frames_per_second: at the clips' size, by a benchmark; None if none was given.
+    """
+
+    generator: Any
+    frames_per_second: float | None = None
+
+
+Report = Callable[[Sequence[Result], Sequence[str], Mapping[str, Network]], list[ClipTable]]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,7 +113,7 @@ class Preset:
       find: looks for the files; takes the folder and the scene list (None: the shipped one).
       conditions: what is done to every clip.
       metrics: keys of `METRICS`.
-      report: makes the tables of results, metrics and generators by curve.
+      report: makes the tables of results, metrics and networks by curve.
       models: networks measured unless others are named.
       as_stored: the truth keeps its size and YCbCr matrix; otherwise it becomes 1280x720, BT.709.
       crop_border, skip_ends: pixels and frames left out, see `measure.Scoring`.

@@ -1,11 +1,10 @@
 """Results as the tables that reports print."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from supervegan_jax.benchmarking.counts import count_parameters, frame_macs
 from supervegan_jax.evaluation.scoring import METRICS
-from supervegan_jax.protocols.preset import Result
+from supervegan_jax.protocols.preset import Network, Result
 from supervegan_jax.rate_distortion.clip_table import Cell, ClipTable, rank_scores, table_title
 
 MEAN = "mean"
@@ -38,7 +37,7 @@ def _kbps(results: Sequence[Result]) -> str:
 
 
 def by_clip(
-    results: Sequence[Result], metrics: Sequence[str], generators: Mapping[str, Any]
+    results: Sequence[Result], metrics: Sequence[str], networks: Mapping[str, Network]
 ) -> list[ClipTable]:
     """A table for each group of conditions: clips against curves, the mean last."""
     return [
@@ -68,7 +67,7 @@ def _clips_against_curves(
 
 
 def gains(
-    results: Sequence[Result], metrics: Sequence[str], generators: Mapping[str, Any]
+    results: Sequence[Result], metrics: Sequence[str], networks: Mapping[str, Network]
 ) -> list[ClipTable]:
     """One line a method: the first metric clip by clip, the means, and the gain over the input.
 
@@ -102,7 +101,7 @@ def gains(
 
 
 def by_condition(
-    results: Sequence[Result], metrics: Sequence[str], generators: Mapping[str, Any]
+    results: Sequence[Result], metrics: Sequence[str], networks: Mapping[str, Network]
 ) -> list[ClipTable]:
     """One line a method and condition, means over clips, then the mean over conditions.
 
@@ -112,8 +111,8 @@ def by_condition(
     rows: list[tuple[str, tuple[Cell, ...]]] = []
     for label in _distinct([result.condition.label for result in results]):
         here = [result for result in results if result.condition.label == label]
-        rows += _method_rows(label, here, curves, metrics, generators)
-    rows += _method_rows("all", results, curves, metrics, generators)
+        rows += _method_rows(label, here, curves, metrics, networks)
+    rows += _method_rows("all", results, curves, metrics, networks)
     titles = [METRICS[metric].title for metric in metrics]
     header = ("method", "kbit/s", *titles, "parameters", "GMAC of 720p", "frames/s")
     return [ClipTable(results[0].condition.table, header, tuple(rows))]
@@ -124,22 +123,23 @@ def _method_rows(
     results: Sequence[Result],
     curves: Sequence[str],
     metrics: Sequence[str],
-    generators: Mapping[str, Any],
+    networks: Mapping[str, Network],
 ) -> list[tuple[str, tuple[Cell, ...]]]:
     ranked = [rank_scores(m, [mean(column(results, c, m)) for c in curves]) for m in metrics]
     rows = []
     for index, curve in enumerate(curves):
         rate = mean([result.kbps for result in results if result.curve == curve])
-        cost = _cost(generators.get(curve))
+        cost = _cost(networks.get(curve))
         cells = [Cell(_NO_NUMBER if rate is None else f"{rate:.0f}")]
         cells += [scores[index] for scores in ranked]
         rows.append((f"{curve}, {label}", (*cells, *(Cell(text) for text in cost))))
     return rows
 
 
-def _cost(generator: Any) -> tuple[str, str, str]:
-    """Parameters, multiply-accumulates and speed; the last is not measured here."""
-    if generator is None:
+def _cost(network: Network | None) -> tuple[str, str, str]:
+    """Parameters, multiply-accumulates and speed, as far as they are known."""
+    if network is None:
         return (_NO_NUMBER,) * 3
-    macs = frame_macs(generator) / 1e9
-    return f"{count_parameters(generator):,}", f"{macs:.1f}", _NO_NUMBER
+    macs, rate = frame_macs(network.generator) / 1e9, network.frames_per_second
+    speed = _NO_NUMBER if rate is None else f"{rate:.3g}"
+    return f"{count_parameters(network.generator):,}", f"{macs:.1f}", speed
