@@ -8,14 +8,7 @@ from typing import Final
 from PIL import Image, ImageDraw, ImageFont
 
 from supervegan_jax.evaluation.results import check_outputs
-from supervegan_jax.report.crops import (
-    Shot,
-    View,
-    choose_input,
-    make_shots,
-    read_crop,
-    read_size,
-)
+from supervegan_jax.report.crops import View, choose_input, make_views, read_crop, read_size
 from supervegan_jax.report.finished_run import read_run
 from supervegan_jax.video.writer import temporary_name
 
@@ -67,12 +60,13 @@ def write_sheet(workdir: Path, output: Path, options: SheetOptions) -> str:
     kbps, codec = choose_input(run, options.kbps, options.codec)
     crops = [read_crop(text, run.references) for text in options.crops]
     if crops:
-        places = {crop.clip for crop in crops}
-        kept = [reference for reference in run.references if reference.name in places]
+        clips = {crop.clip for crop in crops}
+        kept = [reference for reference in run.references if reference.name in clips]
         run = dataclasses.replace(run, references=kept)
     size = read_size(options.crop_size)
-    shots = make_shots(run, crops, codec=codec, kbps=kbps, size=size)
-    sheet = _draw([_columns(shot, options.curves) for shot in shots], options.zoom)
+    curves = options.curves or tuple(run.curves)
+    places = make_views(run, crops, curves, codec=codec, kbps=kbps, size=size)
+    sheet = _draw([views for _, views in places], options.zoom)
     beside = temporary_name(output)
     try:
         sheet.save(beside, FORMATS[output.suffix], quality=92)
@@ -80,12 +74,6 @@ def write_sheet(workdir: Path, output: Path, options: SheetOptions) -> str:
     finally:
         beside.unlink(missing_ok=True)
     return f"written: {output}, {sheet.width}x{sheet.height}"
-
-
-def _columns(shot: Shot, curves: Sequence[str]) -> list[View]:
-    """The views asked for in that order, then the ground truth."""
-    by_curve = {view.curve: view for view in shot.views}
-    return [by_curve[curve] for curve in (*(curves or [c for c in by_curve if c]), "")]
 
 
 def _draw(rows: Sequence[Sequence[View]], zoom: int) -> Image.Image:

@@ -172,50 +172,71 @@ def make_shots(
     kbps: int,
     size: tuple[int, int],
 ) -> list[Shot]:
-    """Decodes and enhances one window for every shot.
+    """Every place in every way of the run; the arguments are those of `make_views`.
+
+    Raises:
+      ValueError: as `make_views`.
+    """
+    ways = run.ways
+    views = make_views(run, crops, list(run.curves), codec=codec, kbps=kbps, size=size)
+    return [_shot(crop, some, ways) for crop, some in views]
+
+
+def make_views(
+    run: FinishedRun,
+    crops: Sequence[Crop],
+    curves: Sequence[str],
+    *,
+    codec: str,
+    kbps: int,
+    size: tuple[int, int],
+) -> list[tuple[Crop, list[View]]]:
+    """Decodes and enhances one window for every place and curve.
 
     Args:
       run: with its encodes still in the workdir.
       crops: the places; clips without one are shown at their most textured, in the middle frame.
+      curves: of the run.
       codec: of the bits.
       kbps: target bitrate of the input; the codec's is the nearest of its ladder.
       size: (width, height) of the crops, cut to the clip's.
+
+    Returns:
+      The places, found if need be, with the views in the order of `curves`, the truth last.
 
     Raises:
       ValueError: a file or network of the run is missing, or a crop lies outside its frame.
     """
     for crop in crops:
         _check_place(crop, size, next(r for r in run.references if r.name == crop.clip))
-    ways = run.ways
-    encodes = plan_encodes(run.workspace, run.references, list(ways.values()), run.settings)
+    ways = [run.ways[curve] for curve in curves]
+    encodes = plan_encodes(run.workspace, run.references, ways, run.settings)
     encodes = [encoded for encoded in encodes if encoded.codec == codec]
-    shots = []
+    found = []
     for reference in run.references:
         chosen = [crop for crop in crops if crop.clip == reference.name]
         ours = [encoded for encoded in encodes if encoded.reference == reference]
         for crop in chosen or [Crop(reference.name, reference.frame_count // 2)]:
-            shots.append(_make_shot(run, reference, ours, crop, ways, kbps, size))
-    return shots
+            found.append(_views(run, reference, ours, crop, ways, kbps, _cut(size, reference)))
+    return found
 
 
-def _make_shot(
+def _views(
     run: FinishedRun,
     reference: Reference,
     encodes: Sequence[Encoded],
     crop: Crop,
-    ways: dict[str, Way],
+    ways: Sequence[Way],
     kbps: int,
     size: tuple[int, int],
-) -> Shot:
+) -> tuple[Crop, list[View]]:
     source = open_source(reference.path)
     truth = next(source.frames(crop.frame))
-    size = _cut(size, reference)
     if crop.x is None or crop.y is None:
         x, y = textured_corner(truth.planes[0], size)
         crop = dataclasses.replace(crop, x=x, y=y)
     views = []
-    for curve in run.curves:
-        way = ways[curve]
+    for way in ways:
         encoded = _nearest([one for one in encodes if one.scale == way.scale], kbps)
         known = run.workspace.read("encodes", encoded.key)
         if known is None or not encoded.path.is_file():
@@ -223,21 +244,25 @@ def _make_shot(
         small = open_source(encoded.path)
         frame = way.frame_at(small, crop.frame)
         pixels = np.asarray(frame_to_rgb(frame, small.format.scaled(way.scale)))[0]
-        title = label(curve, encoded.codec)
-        views.append(View(title, curve, known["measured_kbps"], _piece(pixels, crop, size)))
+        title, rate = label(way.curve, encoded.codec), known["measured_kbps"]
+        views.append(View(title, way.curve, rate, _piece(pixels, crop, size)))
     pixels = np.asarray(frame_to_rgb(truth, source.format))[0]
+    return crop, [*views, View(TRUTH, "", None, _piece(pixels, crop, size))]
+
+
+def _shot(crop: Crop, views: Sequence[View], ways: dict[str, Way]) -> Shot:
     # In the order of interest: the enlargements, the codec, networks before their first stages.
-    views.sort(key=lambda view: _rank(view.curve))
-    views.append(View(TRUTH, "", None, _piece(pixels, crop, size)))
-    second = next(i for i, view in enumerate(views) if _rank(view.curve) == _MODEL)
-    scale = ways[views[second].curve].scale
+    ranked = [*sorted(views[:-1], key=lambda view: _rank(view.curve)), views[-1]]
+    second = next(i for i, view in enumerate(ranked) if _rank(view.curve) == _MODEL)
+    scale = ways[ranked[second].curve].scale
     plain = CODEC if scale == 1 else BICUBIC
     first = next(
         i
-        for i, view in enumerate(views)
+        for i, view in enumerate(ranked)
         if view.curve.startswith(plain) and ways[view.curve].scale == scale
     )
-    return Shot(crop, *size, tuple(views), first, second)
+    height, width = views[0].pixels.shape[:2]
+    return Shot(crop, width, height, tuple(ranked), first, second)
 
 
 def _rank(curve: str) -> int:
