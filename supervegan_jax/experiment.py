@@ -37,7 +37,7 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         metavar="FIELD=VALUE",
         help="change the config: budget_tmacs=2 trials.srvgg.data.batch_size=4",
     )
-    add("--dry-run", action="store_true", help="say what would be trained, and for how long")
+    add("--dry-run", action="store_true", help="say what would be done, and how long it trains")
     add(
         "--gmacs-per-second",
         type=float,

@@ -321,12 +321,25 @@ def test_runtimes_are_measured_once_and_kept(tmp_path, capsys):
     assert (tmp_path / "runtime.png").exists()
     experiment.main([*words, "--dry-run"])
     assert "timed: fsrcnn, supervegan4_small; 0.01 s a stage" in capsys.readouterr().out
+    ours = ["models=supervegan4_small"]
     for more, message in (
         (["--set", "models=fsrcn"], "no model 'fsrcn'"),
         (["--set", "seconds=0.0"], "seconds 0; more than 0"),
+        (["--set", "models=()"], r"models \(\); at least one"),
+        (["--set", "results=table", "--dry-run"], "results 'table'; accepted are equal_compute"),
+        (["--set", "results=plane", "models=supervegan9"], "no model 'supervegan9'"),
+        (["--set", "results=plane", *ours], "distortion 'rmse'; metrics are lpips, psnr"),
+        (
+            ["--set", "results=plane", "metrics=rmse,niqe", "kbps_4x=77", *ours],
+            "kbps_4x 77; input_kbps are 250, 750",
+        ),
+        (["--dry-run", "--gmacs-per-second", "nan", "--set", "results=codecs"], "nan GMAC/s"),
     ):
         with pytest.raises(ValueError, match=message):
             experiment.main([*words, *more])
+    words[1] = str(CONFIGS / "ablations_small.py")
+    with pytest.raises(ValueError, match="trains nothing; trials are full_2x, full_4x"):
+        experiment.main([*words, "results=runtime"])
 
 
 def test_what_cannot_be_run_is_told_at_once(prepared, tmp_path):

@@ -1,5 +1,7 @@
 """What experiments find: intervals, verdicts and tables, from scores made up by hand."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -127,8 +129,8 @@ def test_gains_codec_by_codec(tmp_path):
     }
     assert rows["h264", "bicubic"]["mean"] == pytest.approx(-0.11)
     assert rows["h265", "bicubic"]["low"] == pytest.approx(-0.02)
-    assert rows["h264", "the codec at full size"]["mean"] == pytest.approx(-0.06)
-    assert rows["h265", "the codec at full size"]["mean"] == pytest.approx(0.04)
+    assert rows["h264", "codec"]["mean"] == pytest.approx(-0.06)
+    assert rows["h265", "codec"]["mean"] == pytest.approx(0.04)
     # The same in every clip, though the clips differ: they are paired.
     home = rows["h265", "h264"]
     assert [home[end] for end in ("mean", "low", "high")] == pytest.approx([0.1, 0.1, 0.1])
@@ -142,6 +144,19 @@ def test_gains_codec_by_codec(tmp_path):
         draw(tmp_path / f"{name}.png")
         assert np.asarray(Image.open(tmp_path / f"{name}.png").convert("RGB")).std() > 10
     assert set(outcome.drawings) == {"gains", "gains_over_codec", "codecs"}
+    # What enlarges nothing is held against its own input, not against another's enlargement.
+    same = [
+        dataclasses.replace(p, curve="mfqe", scale=1, scores=p.scores | {"lpips": 0.4})
+        for p in points
+        if p.curve == "codec"
+    ]
+    found = codecs.gains([*points, *same], ("lpips",))
+    ours = [(g.codec, g.against, g.difference.mean) for g in found if g.model == "mfqe"]
+    assert ours == [
+        ("h264", "codec", pytest.approx(-0.15)),
+        ("h265", "codec", pytest.approx(-0.15)),
+    ]
+    assert codecs.describe([p for p in [*points, *same] if p.scale == 1], ("lpips",)).tables
 
 
 def test_stages_and_what_the_paper_says_of_them(tmp_path):
@@ -176,6 +191,14 @@ def test_stages_and_what_the_paper_says_of_them(tmp_path):
     }
     scores, change = outcome.tables
     assert len(scores.rows) == 3 + 3 + 2 and len(change.rows) == 4
+    lacking = [
+        dataclasses.replace(p, scores=p.scores | {"psnr": None})
+        if (p.curve, p.clip) == ("net4:a", "a")
+        else p
+        for p in points
+    ]
+    _, fewer = stages.describe(lacking, codec="h264", metrics=("lpips", "psnr")).tables
+    assert [cells[1].text == "-" for _, cells in fewer.rows] == [True, True, False, False]
     outcome.drawings["stages"](tmp_path / "stages.png")
     assert np.asarray(Image.open(tmp_path / "stages.png").convert("RGB")).std() > 10
 
@@ -202,12 +225,24 @@ def test_a_plane_for_each_scale(tmp_path):
     assert [p["curve"] for p in two["points"]] == ["codec", "bicubic x2", "net2"]
     assert [p["curve"] for p in two["points"] if p["on_front"]] == ["net2"]
     text = to_markdown(outcome)
-    row = "| net4 \\* | 250 | 26.50 | 0.2000 | +1.00 [+1.00, +1.00] | -3.000 [-3.000, -3.000] |"
+    row = "| net4 \\* | 250 | 26.50 | 2.000 | +1.00 [+1.00, +1.00] | -3.000 [-3.000, -3.000] |"
     assert row in text
-    assert "| bicubic x4 | 250 | 25.50 | 0.5000 |  |  |" in text
+    assert "| bicubic x4 | 250 | 25.50 | 5.000 |  |  |" in text
     for name, draw in outcome.drawings.items():
         draw(tmp_path / f"{name}.png")
+        assert np.asarray(Image.open(tmp_path / f"{name}.png").convert("RGB")).std() > 10
     assert set(outcome.drawings) == {"plane_4x", "plane_2x"}
+    # A clip without a score of the enlargement leaves the difference to it empty.
+    lacking = [
+        dataclasses.replace(p, scores=p.scores | {"psnr": None})
+        if (p.curve, p.clip) == ("bicubic x4", "b")
+        else p
+        for p in points
+    ]
+    where = {"codec": "h264", "distortion": "psnr", "perception": "lpips"}
+    text = to_markdown(plane.describe(lacking, kbps={4: 250, 2: 750}, **where))
+    assert "| net4 \\* | 250 | 26.50 | 2.000 |  | -3.000 [-3.000, -3.000] |" in text
+    assert "bicubic x4" not in text
 
 
 def test_findings_of_the_training_bitrate():
@@ -222,7 +257,8 @@ def test_findings_of_the_training_bitrate():
                     much = 5 if (scale, clip, kbps) == (2, "b", 250) else 1
                     score = lpips + level + much * more + 0.04 * (scale - 3) * (kbps == 500)
                     points.append(scored(clip, name, score, 25, kbps, scale))
-    claims = training_bitrate.findings(points, trained, codec="h264", metrics=("lpips",))
+    found = training_bitrate.effects(points, trained, codec="h264", metrics=("lpips", "psnr"))
+    claims = training_bitrate.findings(points, found)
     four, two, scales = claims
     # Twice the bitrate brings -0.1 + 0.04, the best network -0.03 against the worst.
     assert four.claim == "the training bitrate matters less than 500 for 250 kbit/s"
@@ -232,6 +268,10 @@ def test_findings_of_the_training_bitrate():
     assert scales.claim == "at 500 kbit/s the worst has a lower LPIPS than the best of 4x"
     assert scales.difference.mean == pytest.approx(-0.08 + 0.03)
     assert (scales.scale, scales.verdict) == (2, findings.HOLDS)
+    # One network of a scale has neither a best nor a worst.
+    single = {name: kbps for name, kbps in trained.items() if kbps == 250}
+    found = training_bitrate.effects(points, single, codec="h264", metrics=("lpips",))
+    assert len(found) == 4 and training_bitrate.findings(points, found) == []
 
 
 def test_the_table_of_runtimes(tmp_path):

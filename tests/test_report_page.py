@@ -1,6 +1,7 @@
 """`evaluate report`: charts, crops and the page, on a small run of a tiny network."""
 
 import base64
+import dataclasses
 import io
 import itertools
 import json
@@ -344,6 +345,19 @@ def test_crops_are_pieces_of_the_frames_that_were_scored(finished, run, tmp_path
         piece = sheet[-height:, place * (width + gap) :][:, :width]
         np.testing.assert_array_equal(piece[::2, 1::2], by_curve[curve])
     assert sheet[:-height].min() < 100  # the columns' names
+    # Rows as asked for, a column as wide as its widest picture or name.
+    words[3] = "rabbit & tree:2:0,0"
+    evaluate.main([*words, "--crop", "grass:4:8,16", "--zoom", "1", "--curves", "tiny"])
+    sheet = np.asarray(Image.open(output))
+    half = sheet.shape[0] // 2
+    np.testing.assert_array_equal(sheet[-64:, :96], by_curve["tiny"])
+    assert not np.array_equal(sheet[half - 64 : half, :96], by_curve["tiny"])
+    narrow, wide = (
+        [dataclasses.replace(shot.views[0], pixels=np.zeros((8, width, 3), np.uint8))]
+        for width in (9, 300)
+    )
+    assert crop_sheet._draw([narrow, wide], 1).width == 300
+    assert crop_sheet._draw([narrow], 1).width > 50
     for more, message in (
         (["--curves", "big"], "curve 'big'; this run has codec, bicubic"),
         (["--zoom", "0"], "zoom 0; a whole number"),

@@ -23,7 +23,7 @@ def get_config() -> ConfigDict:
     c.models = ()  # networks measured beside the trials: shipped names, workdirs or files
 
     # rate_distortion: what is measured.
-    c.codecs = ("h264",)  # of h264, h265, vp8, vp9, av1; tables take the first
+    c.codecs = ("h264",)  # of h264, h265, vp8, vp9, av1; codecs takes all, others the first
     c.input_kbps = (250, 750)  # into the networks
     c.reference_kbps = (250, 750)  # of the codec at full size; at least two
     c.metrics = ("lpips", "psnr")

@@ -10,11 +10,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import numpy as np
-
-from supervegan_jax.evaluation.bootstrap import Interval, mean_interval
-from supervegan_jax.experiments.findings import BETTER, Finding, difference, stage_claim
-from supervegan_jax.experiments.gains import bicubic_curve, scores_of
+from supervegan_jax.experiments.findings import BETTER, Finding, stage_claim
+from supervegan_jax.experiments.gains import bicubic_curve, clip_count, difference
 from supervegan_jax.experiments.outcome import Outcome, draw_differences
 from supervegan_jax.rate_distortion.clip_table import Cell, ClipTable, shown_difference, table_title
 from supervegan_jax.rate_distortion.curves import Point, names
@@ -48,17 +45,18 @@ def describe(
     Raises:
       ValueError: the run lacks a score.
     """
-    clips = len(names(points, "clip"))
-    count = f"{clips} clip{'s' * (clips > 1)}, {len(seeds)} seed{'s' * (len(seeds) > 1)}"
+    count = f"{clip_count(points)}, {len(seeds)} seed{'s' * (len(seeds) > 1)}"
     rows, gains = [], []
     for (ablation, scale), curves in variants.items():
-        where = {"codec": codec, "kbps": kbps[scale]}
+        where: dict[str, Any] = {"codec": codec, "kbps": kbps[scale]}
         plain = bicubic_curve(points, scale)
         for stage, suffix in (("stage A", ":a"), ("stage B", "")):
             name = f"{scale}x at {kbps[scale]} kbit/s, {TITLES[ablation]}, {stage}"
             cells = []
             for metric in metrics:
-                found = _gain(points, [c + suffix for c in curves], plain, where, metric)
+                found = difference(
+                    points, [c + suffix for c in curves], [plain], metric=metric, **where
+                )
                 cells.append(Cell(shown_difference(metric, found)))
                 gains.append({"name": name, "metric": metric, **dataclasses.asdict(found)})
             rows.append((name, tuple(cells)))
@@ -92,7 +90,7 @@ def findings(
     found = []
     expected = [(metric, sign) for metric, sign in BETTER.items() if metric in points[0].scores]
     for scale in dict.fromkeys(scale for _, scale in variants):
-        where = {"codec": codec, "kbps": kbps[scale]}
+        where: dict[str, Any] = {"codec": codec, "kbps": kbps[scale]}
         full = variants.get((FULL, scale))
         if full is None:
             continue
@@ -102,22 +100,12 @@ def findings(
         ):
             other = variants.get((ablation, scale))
             for metric, sign in expected if other else ():
-                gain = difference(points, full, other or (), where, metric)
+                gain = difference(points, full, other or (), metric=metric, **where)
                 found.append(Finding(claim, metric, scale, gain, sign))
         for metric, _ in expected:
-            gain = difference(points, full, [f"{curve}:a" for curve in full], where, metric)
+            stages = [f"{curve}:a" for curve in full]
+            gain = difference(points, full, stages, metric=metric, **where)
             claimed = stage_claim("b", metric, scale)
             if claimed is not None:
                 found.append(Finding(claimed[0], metric, scale, gain, claimed[1]))
     return found
-
-
-def _gain(
-    points: Sequence[Point],
-    curves: Sequence[str],
-    plain: str,
-    where: Mapping[str, Any],
-    metric: str,
-) -> Interval:
-    scores: np.ndarray = scores_of(points, [*curves, plain], metric=metric, **where)
-    return mean_interval(scores[:-1] - scores[-1:])

@@ -133,11 +133,11 @@ def run_training(options: argparse.Namespace) -> None:
     metrics = read_metrics(options.metrics)
     found = training_bitrate.effects(points, trained, codec=options.codec, metrics=metrics)
     clip_table.show(training_bitrate.to_table(found, trained), options.output)
-    claims = training_bitrate.findings(points, trained, codec=options.codec, metrics=metrics)
+    claims = training_bitrate.findings(points, found)
     if claims:
         print("\n" + "\n".join(map(str, claims)).replace("**", ""))
     if options.json is not None:
-        write_whole(options.json, training_bitrate.to_json(found, trained))
+        write_whole(options.json, training_bitrate.to_json(found, trained, claims))
     if options.plot is not None:
         training_bitrate.draw(found, trained, options.plot)
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from supervegan_jax.evaluation.bootstrap import Interval, mean_interval
 from supervegan_jax.experiments.findings import BETTER, Finding
-from supervegan_jax.experiments.gains import bicubic_curve, scores_of
+from supervegan_jax.experiments.gains import bicubic_curve, clip_count, scores_of
 from supervegan_jax.experiments.outcome import Outcome, draw_differences
 from supervegan_jax.rate_distortion.clip_table import Cell, ClipTable, shown_difference, table_title
 from supervegan_jax.rate_distortion.curves import (
@@ -23,10 +23,12 @@ from supervegan_jax.rate_distortion.curves import (
     pool_points,
     select,
 )
-from supervegan_jax.rate_distortion.settings import CODEC
+from supervegan_jax.rate_distortion.settings import BICUBIC, CODEC
 
-HOME, PAPERS = "h264", "h265"
-_BICUBIC, _CODEC, _HOME = "bicubic", "the codec at full size", HOME
+HOME = "h264"  # what networks are compared on
+OF_THE_PAPER = "h265"  # what its section V-E is about
+# What a gain is against -> how tables call it.
+AGAINST = {BICUBIC: BICUBIC, CODEC: "the codec at full size", HOME: HOME}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -37,7 +39,8 @@ class Gain:
       model, scale, codec, target_kbps: which.
       measured_kbps: geometric mean over clips.
       metric: a key of `METRICS`.
-      against: the enlargement, the codec at full size, or the gain over the enlargement on H.264.
+      against: a key of `AGAINST`: the enlargement, the codec at full size and the same target
+        bitrate, or the gain over the enlargement on H.264.
       difference: over clips.
     """
 
@@ -84,16 +87,20 @@ def gains(points: Sequence[Point], metrics: Sequence[str]) -> list[Gain]:
 
 def _differences(points: Sequence[Point], mean: Point, metric: str) -> dict[str, np.ndarray]:
     """[clips], by what a network is compared with at the place of its mean."""
-    kbps, anchor = mean.target_kbps, bicubic_curve(points, mean.scale)
+    kbps = mean.target_kbps
 
     def scores(curve: str, codec: str = mean.codec) -> np.ndarray:
         return scores_of(points, (curve,), codec=codec, kbps=kbps, metric=metric)[0]
 
-    found = {_BICUBIC: scores(mean.curve) - scores(anchor)}
+    found = {}
     if select(points, codec=mean.codec, curve=CODEC, target_kbps=kbps):
-        found[_CODEC] = scores(mean.curve) - scores(CODEC)
+        found[CODEC] = scores(mean.curve) - scores(CODEC)
+    if mean.scale == 1:  # its input is the codec at full size, and nothing is enlarged
+        return found
+    anchor = bicubic_curve(points, mean.scale)
+    found[BICUBIC] = scores(mean.curve) - scores(anchor)
     if mean.codec != HOME and select(points, codec=HOME, curve=mean.curve, target_kbps=kbps):
-        found[_HOME] = found[_BICUBIC] - (scores(mean.curve, HOME) - scores(anchor, HOME))
+        found[HOME] = found[BICUBIC] - (scores(mean.curve, HOME) - scores(anchor, HOME))
     return found
 
 
@@ -102,8 +109,8 @@ def findings(found: Sequence[Gain]) -> list[Finding]:
     claims = []
     for gain in found:
         papers = gain.metric == "lpips" or (gain.metric == "psnr" and gain.scale == 2)
-        if gain.codec == PAPERS and gain.against == _CODEC and papers:
-            claim = f"{gain.title}: better {gain.metric.upper()} than {PAPERS} at full size"
+        if gain.codec == OF_THE_PAPER and gain.against == CODEC and papers:
+            claim = f"{gain.title}: better {gain.metric.upper()} than {gain.codec} at full size"
             sign = BETTER[gain.metric]
             claims.append(Finding(claim, gain.metric, gain.scale, gain.difference, sign))
     return claims
@@ -120,11 +127,10 @@ def describe(points: Sequence[Point], metrics: Sequence[str]) -> Outcome:
       ValueError: the run lacks a score.
     """
     found = gains(points, metrics)
-    count = len(names(points, "clip"))
-    clips = f"{count} clip{'s' * (count > 1)}"
+    clips = clip_count(points)
     tables = [
-        _table(found, (_BICUBIC, _CODEC), metrics, f"Against plain video, {clips}"),
-        _table(found, (_HOME,), metrics, f"The gain over bicubic against that on {HOME}, {clips}"),
+        _table(found, (BICUBIC, CODEC), metrics, f"Against plain video, {clips}"),
+        _table(found, (HOME,), metrics, f"The gain over bicubic against that on {HOME}, {clips}"),
     ]
     claims = findings(found)
     values: dict[str, Any] = {
@@ -132,20 +138,17 @@ def describe(points: Sequence[Point], metrics: Sequence[str]) -> Outcome:
         "findings": [claim.to_json() for claim in claims],
     }
     drawings = {}
-    for against, name in ((_BICUBIC, "gains"), (_CODEC, "gains_over_codec"), (_HOME, "codecs")):
+    for against, name in ((BICUBIC, "gains"), (CODEC, "gains_over_codec"), (HOME, "codecs")):
+        some = [gain for gain in found if gain.against == against]
         lines = {
-            metric: [(g.title, g.difference) for g in found if _is(g, metric, against)]
+            metric: [(gain.title, gain.difference) for gain in some if gain.metric == metric]
             for metric in metrics
         }
-        if any(lines.values()):
-            title = f"{clips}, against {against}"
+        if some:
+            title = f"{clips}, against {AGAINST[against]}"
             drawings[name] = partial(draw_differences, lines, title)
     shown = tuple(table for table in tables if table.rows)
     return Outcome(shown, tuple(map(str, claims)), values, drawings)
-
-
-def _is(gain: Gain, metric: str, against: str) -> bool:
-    return gain.metric == metric and gain.against == against
 
 
 def _table(
@@ -162,5 +165,5 @@ def _table(
         if ours:
             rows.append((name, tuple(ours.get(place, Cell("-")) for place in places)))
     header = ["network and input"]
-    header += [f"{table_title(metric)} against {other}" for metric, other in places]
+    header += [f"{table_title(metric)} against {AGAINST[other]}" for metric, other in places]
     return ClipTable(f"{title}; mean [95 %], (measured bitrate)", tuple(header), tuple(rows))

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from supervegan_jax.experiments import plane
-from supervegan_jax.experiments.gains import bicubic_curve, gain
+from supervegan_jax.experiments.gains import bicubic_curve, difference
 from supervegan_jax.experiments.outcome import Outcome
 from supervegan_jax.rate_distortion.clip_table import (
     Cell,
@@ -150,7 +150,7 @@ def _score_table(
             scale = select(here, curve=curve)[0].scale
             if scale > 1:
                 plain = bicubic_curve(here, scale)
-                found = gain(here, curve, plain, codec=codec, kbps=kbps, metric=metric)
+                found = difference(here, [curve], [plain], codec=codec, kbps=kbps, metric=metric)
                 against = shown_difference(metric, found)
         cells = (*(column[place] for column in columns), Cell(against))
         rows.append((label(curve, codec), cells))

@@ -1,13 +1,10 @@
 """A finding of the paper put to the test: a difference with its interval, and a verdict."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
 from typing import Any
 
-from supervegan_jax.evaluation.bootstrap import Interval, mean_interval
-from supervegan_jax.experiments.gains import scores_of
+from supervegan_jax.evaluation.bootstrap import Interval
 from supervegan_jax.rate_distortion.clip_table import shown_difference, table_title
-from supervegan_jax.rate_distortion.curves import Point
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "not decided"
 # How a better score differs from a worse one, for the two metrics that the paper's tables have.
@@ -47,28 +44,6 @@ class Finding:
     def to_json(self) -> dict[str, Any]:
         """Its fields and the verdict."""
         return dataclasses.asdict(self) | {"verdict": self.verdict}
-
-
-def difference(
-    points: Sequence[Point],
-    first: Sequence[str],
-    second: Sequence[str],
-    where: Mapping[str, Any],
-    metric: str,
-) -> Interval:
-    """How much larger the scores of some curves are than those of others, clip by clip.
-
-    Args:
-      points: of a run.
-      first, second: names of curves, paired in their order (those of one seed each).
-      where: "codec" and "kbps", the target bitrate.
-      metric: a key of `METRICS`.
-
-    Raises:
-      ValueError: a clip has no finite score of one of them.
-    """
-    one = scores_of(points, first, metric=metric, **where)
-    return mean_interval(one - scores_of(points, second, metric=metric, **where))
 
 
 def stage_claim(stage: str, metric: str, scale: int) -> tuple[str, int] | None:

@@ -37,9 +37,44 @@ def bicubic_curve(points: Sequence[Point], scale: int) -> str:
     return BICUBIC if BICUBIC in curves else f"{BICUBIC} x{scale}"
 
 
-def gain(
-    points: Sequence[Point], curve: str, anchor: str, *, codec: str, kbps: int, metric: str
+def difference(
+    points: Sequence[Point],
+    first: Sequence[str],
+    second: Sequence[str],
+    *,
+    codec: str,
+    kbps: int,
+    metric: str,
 ) -> Interval:
-    """How much larger a curve's score is than another's, clip by clip; see `mean_interval`."""
-    first, second = scores_of(points, (curve, anchor), codec=codec, kbps=kbps, metric=metric)
-    return mean_interval(first - second)
+    """How much larger the scores of some curves are than those of others, clip by clip.
+
+    Args:
+      points: of a run.
+      first, second: names of curves, paired in their order (those of one seed each); a single
+        second one is held against all.
+      codec: of the input.
+      kbps: its target bitrate.
+      metric: a key of `METRICS`.
+
+    Raises:
+      ValueError: a clip has no finite score of one of them.
+    """
+    one = scores_of(points, first, codec=codec, kbps=kbps, metric=metric)
+    return mean_interval(one - scores_of(points, second, codec=codec, kbps=kbps, metric=metric))
+
+
+def all_scored(
+    points: Sequence[Point], curves: Sequence[str], *, codec: str, kbps: int, metric: str
+) -> bool:
+    """Whether every clip has a finite score of all these curves, as `scores_of` needs."""
+    try:
+        scores_of(points, curves, codec=codec, kbps=kbps, metric=metric)
+    except ValueError:
+        return False
+    return True
+
+
+def clip_count(points: Sequence[Point]) -> str:
+    """ "1 clip" or "7 clips", for titles."""
+    count = len(names(points, "clip"))
+    return f"{count} clip{'s' * (count > 1)}"

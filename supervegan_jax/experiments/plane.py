@@ -9,15 +9,21 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from supervegan_jax.evaluation.results import format_columns, shown
 from supervegan_jax.evaluation.scoring import METRICS
-from supervegan_jax.experiments.findings import difference
-from supervegan_jax.experiments.gains import bicubic_curve
+from supervegan_jax.experiments.gains import all_scored, bicubic_curve, clip_count, difference
 from supervegan_jax.experiments.outcome import Outcome
 from supervegan_jax.experiments.pareto import pareto_front
 from supervegan_jax.rate_distortion import plots
-from supervegan_jax.rate_distortion.clip_table import Cell, ClipTable, shown_difference
+from supervegan_jax.rate_distortion.clip_table import (
+    Cell,
+    ClipTable,
+    rank_scores,
+    shown_difference,
+    table_title,
+)
 from supervegan_jax.rate_distortion.curves import (
     Point,
     label,
@@ -122,7 +128,7 @@ def describe(
     Args:
       points: of a run.
       codec: of the bits.
-      kbps: the target bitrate by scale.
+      kbps: the target bitrate by scale; networks of other scales are left out.
       distortion, perception: keys of `METRICS`.
 
     Raises:
@@ -130,35 +136,38 @@ def describe(
     """
     tables, values, drawings = [], [], {}
     models = model_names(points)
-    axes = (distortion, perception)
-    count = len(names(points, "clip"))
-    for scale in sorted({p.scale for p in points if p.curve in models} - {1}, reverse=True):
-        plain = bicubic_curve(points, scale)
+    for scale in sorted({p.scale for p in points if p.curve in models} & set(kbps), reverse=True):
         ours = [p for p in points if p.scale == scale or p.curve == CODEC]
         plane = make_plane(
             ours, codec=codec, kbps=kbps[scale], distortion=distortion, perception=perception
         )
-        rows = []
-        for point in plane.points:
-            cells = [Cell(f"{point.measured_kbps:.0f}")]
-            cells += [
-                Cell(shown(axes[0], point.distortion)),
-                Cell(shown(axes[1], point.perception)),
-            ]
-            for metric in axes:
-                where = {"codec": codec, "kbps": kbps[scale]}
-                change = difference(ours, [point.curve], [plain], where, metric)
-                same = point.curve == plain
-                cells.append(Cell("" if same else shown_difference(metric, change)))
-            rows.append((label(point.curve, codec) + " \\*" * point.on_front, tuple(cells)))
-        titles = [METRICS[metric].title for metric in axes]
-        against = [f"{title} against bicubic [95 %]" for title in titles]
-        header = ("\\* on the Pareto front", "kbit/s", *titles, *against)
-        title = f"{scale}x, {codec} at {kbps[scale]} kbit/s, {count} clip{'s' * (count > 1)}"
-        tables.append(ClipTable(title, header, tuple(rows)))
+        title = f"{scale}x, {codec} at {kbps[scale]} kbit/s, {clip_count(points)}"
+        tables.append(_table(plane, ours, bicubic_curve(points, scale), title))
         values.append({"scale": scale, **dataclasses.asdict(plane)})
         drawings[f"plane_{scale}x"] = partial(draw, plane)
     return Outcome(tuple(tables), (), {"planes": values}, drawings)
+
+
+def _table(plane: Plane, points: Sequence[Point], plain: str, title: str) -> ClipTable:
+    """The places, and the differences to `plain`, where every clip has both scores."""
+    axes = (plane.distortion, plane.perception)
+    rows = []
+    for point in plane.points:
+        scores = zip(axes, (point.distortion, point.perception), strict=True)
+        cells = [Cell(f"{point.measured_kbps:.0f}")]
+        cells += [Cell(rank_scores(metric, [score])[0].text) for metric, score in scores]
+        for metric in axes:
+            where: dict[str, Any] = {"codec": plane.codec, "kbps": plane.target_kbps}
+            where["metric"] = metric
+            text = ""
+            if point.curve != plain and all_scored(points, (point.curve, plain), **where):
+                text = shown_difference(metric, difference(points, [point.curve], [plain], **where))
+            cells.append(Cell(text))
+        rows.append((label(point.curve, plane.codec) + " \\*" * point.on_front, tuple(cells)))
+    titles = [table_title(metric) for metric in axes]
+    against = [f"{title} against bicubic [95 %]" for title in titles]
+    header = ("\\* on the Pareto front", "kbit/s", *titles, *against)
+    return ClipTable(title, header, tuple(rows))
 
 
 def to_json(plane: Plane) -> str:

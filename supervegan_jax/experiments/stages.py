@@ -7,8 +7,8 @@ from functools import partial
 from typing import Any
 
 from supervegan_jax.evaluation.bootstrap import Interval
-from supervegan_jax.experiments.findings import BETTER, Finding, difference, stage_claim
-from supervegan_jax.experiments.gains import bicubic_curve
+from supervegan_jax.experiments.findings import BETTER, Finding, stage_claim
+from supervegan_jax.experiments.gains import all_scored, bicubic_curve, clip_count, difference
 from supervegan_jax.experiments.outcome import Outcome, draw_differences
 from supervegan_jax.rate_distortion.clip_table import (
     Cell,
@@ -51,6 +51,8 @@ def changes(
 ) -> list[Change]:
     """What the stages of all networks of two stages change, clip by clip.
 
+    Left out is what some clip has no finite score of.
+
     Args:
       points: of a run.
       codec: of the bits.
@@ -58,20 +60,21 @@ def changes(
       metrics: keys of `METRICS`.
 
     Raises:
-      ValueError: the run has no such codec, bitrate or metric, or a clip lacks a score.
+      ValueError: the run has no such codec, bitrate or metric.
     """
     found = []
     for rate, model in _places(points, codec, kbps):
         whole = select(points, codec=codec, curve=model)[0]
         if not select(points, codec=codec, curve=f"{model}:a"):
             continue
-        where = {"codec": codec, "kbps": rate}
+        where: dict[str, Any] = {"codec": codec, "kbps": rate}
         plain = bicubic_curve(points, whole.scale)
         for stage, ours, before in (("a", f"{model}:a", plain), ("b", model, f"{model}:a")):
             for metric in metrics:
                 _check_metric(whole, metric)
-                change = difference(points, [ours], [before], where, metric)
-                found.append(Change(model, whole.scale, rate, stage, metric, change))
+                if all_scored(points, (ours, before), metric=metric, **where):
+                    change = difference(points, [ours], [before], metric=metric, **where)
+                    found.append(Change(model, whole.scale, rate, stage, metric, change))
     return found
 
 
@@ -109,15 +112,14 @@ def describe(
     scores = stage_table(points, codec=codec, kbps=kbps, metrics=metrics)
     found = changes(points, codec=codec, kbps=kbps, metrics=metrics)
     tables, drawings = [scores], {}
-    count = len(names(points, "clip"))
-    title = f"{codec}, {count} clip{'s' * (count > 1)}: what each stage changes"
+    title = f"{codec}, {clip_count(points)}: what each stage changes"
     if found:
         header = ("stage", *(table_title(metric) for metric in metrics))
         rows = []
         for name in dict.fromkeys(change.title for change in found):
             ours = {c.metric: c.difference for c in found if c.title == name}
-            cells = [Cell(shown_difference(metric, ours[metric])) for metric in metrics]
-            rows.append((name, tuple(cells)))
+            texts = [shown_difference(m, ours[m]) if m in ours else "-" for m in metrics]
+            rows.append((name, tuple(Cell(text) for text in texts)))
         tables.append(ClipTable(f"{title}; mean [95 %]", header, tuple(rows)))
         lines = {
             metric: [(c.title, c.difference) for c in found if c.metric == metric]
@@ -165,8 +167,7 @@ def stage_table(
     for rate, model in _places(points, codec, kbps):
         rows += _rows_of(select(pooled, target_kbps=rate), model, metrics)
     titles = [table_title(metric) for metric in metrics]
-    count = len(names(points, "clip"))
-    title = f"{codec}, mean of {count} clip{'s' * (count > 1)}: what each stage adds"
+    title = f"{codec}, mean of {clip_count(points)}: what each stage adds"
     return ClipTable(title, ("input and stage", *titles), tuple(rows))
 
 

@@ -98,59 +98,55 @@ def _effect(points: Sequence[Point], trained: Mapping[str, int], metric: str) ->
     return Effect(*where, values, mean, low, high)
 
 
-def findings(
-    points: Sequence[Point], trained: Mapping[str, int], *, codec: str, metrics: Sequence[str]
-) -> list[Finding]:
-    """What networks say about the paper's findings (V-F3).
+def findings(points: Sequence[Point], found: Sequence[Effect]) -> list[Finding]:
+    """What networks say about the paper's findings, which are of LPIPS (V-F3).
 
-    The training bitrate matters little: from the worst network to the best less than twice the
-    input's bitrate, for the mean of the networks. At the highest bitrate the worst network of 2x
-    has a lower LPIPS than the best of 4x. Best and worst are those of the mean over clips.
+    The training bitrate matters little: from the worst network of a scale to the best less than
+    twice the input's bitrate, for the mean of the networks. At the highest bitrate the worst
+    network of 2x has a lower LPIPS than the best of 4x. Best and worst are those of the mean over
+    clips, and of two networks at least.
+
+    Args:
+      points: of the run.
+      found: their effects.
 
     Raises:
-      ValueError: as `effects`.
+      ValueError: a clip has no finite score.
     """
+    some = [e for e in found if e.metric == "lpips" and len(e.of_models) > 1]
+    some.sort(key=lambda effect: (-effect.scale, effect.target_kbps))
     claims = []
-    found = effects(points, trained, codec=codec, metrics=metrics)
-    for metric in [metric for metric in metrics if metric in BETTER]:
-        sign = BETTER[metric]
-        for scale in sorted({effect.scale for effect in found}, reverse=True):
-            ladder = [e for e in found if (e.metric, e.scale) == (metric, scale)]
-            for here, above in itertools.combinations(ladder, 2):
-                kbps = here.target_kbps
-                if above.target_kbps != 2 * kbps:
-                    continue
-                low, high = (_scores(points, effect, codec) for effect in (here, above))
-                order = sorted((sign * mean, name) for name, mean in here.of_models.items())
-                spread = low[order[-1][1]] - low[order[0][1]]
-                step = np.mean([high[name] - low[name] for name in low], axis=0)
-                what = f"the training bitrate matters less than {2 * kbps} for {kbps} kbit/s"
-                gain = mean_interval(step - spread)
-                claims.append(Finding(what, metric, scale, gain, sign))
-    claims += _of_scales(points, found, codec)
+    for here, above in itertools.combinations(some, 2):
+        if here.scale == above.scale and above.target_kbps == 2 * here.target_kbps:
+            low, high = _scores(points, here), _scores(points, above)
+            best, worst = _ends(here)
+            step = np.mean([high[name] - low[name] for name in low], axis=0)
+            gain = mean_interval(step - (low[best] - low[worst]))
+            claim = (
+                f"the training bitrate matters less than {above.target_kbps} for "
+                f"{here.target_kbps} kbit/s"
+            )
+            claims.append(Finding(claim, "lpips", here.scale, gain, BETTER["lpips"]))
+    pairs = [(t, f) for t in some for f in some if (t.scale, f.scale) == (2, 4)]
+    pairs = [(two, four) for two, four in pairs if two.target_kbps == four.target_kbps]
+    if pairs:
+        two, four = max(pairs, key=lambda pair: pair[0].target_kbps)
+        worst, best = _ends(two)[1], _ends(four)[0]
+        gain = mean_interval(_scores(points, two)[worst] - _scores(points, four)[best])
+        claim = f"at {two.target_kbps} kbit/s the worst has a lower LPIPS than the best of 4x"
+        claims.append(Finding(claim, "lpips", 2, gain, BETTER["lpips"]))
     return claims
 
 
-def _of_scales(points: Sequence[Point], found: Sequence[Effect], codec: str) -> list[Finding]:
-    by_scale: dict[int, dict[int, Effect]] = {}
-    for effect in found:
-        if effect.metric == "lpips":
-            by_scale.setdefault(effect.target_kbps, {})[effect.scale] = effect
-    both = [kbps for kbps, effects_there in by_scale.items() if set(effects_there) >= {2, 4}]
-    if not both:
-        return []
-    kbps = max(both)
-    two, four = by_scale[kbps][2], by_scale[kbps][4]
-    worst = max(two.of_models, key=lambda name: two.of_models[name])
-    best = min(four.of_models, key=lambda name: four.of_models[name])
-    gain = mean_interval(_scores(points, two, codec)[worst] - _scores(points, four, codec)[best])
-    claim = f"at {kbps} kbit/s the worst has a lower LPIPS than the best of 4x"
-    return [Finding(claim, "lpips", 2, gain, BETTER["lpips"])]
+def _ends(effect: Effect) -> tuple[str, str]:
+    """The networks with the lowest and the highest mean."""
+    ranked = sorted(effect.of_models, key=lambda name: effect.of_models[name])
+    return ranked[0], ranked[-1]
 
 
-def _scores(points: Sequence[Point], effect: Effect, codec: str) -> dict[str, np.ndarray]:
+def _scores(points: Sequence[Point], effect: Effect) -> dict[str, np.ndarray]:
     """[clips] of each network."""
-    ours = list(effect.of_models)
+    ours, codec = list(effect.of_models), effect.codec
     kbps, metric = effect.target_kbps, effect.metric
     scores = scores_of(points, ours, codec=codec, kbps=kbps, metric=metric)
     return dict(zip(ours, scores, strict=True))
@@ -180,12 +176,13 @@ def to_tables(found: Sequence[Effect], trained: Mapping[str, int]) -> tuple[Clip
     return tuple(tables)
 
 
-def to_json(found: Sequence[Effect], trained: Mapping[str, int]) -> str:
-    """{"version", "trained_kbps": {name: kbps}, "effects": [fields of `Effect`]}."""
+def to_json(found: Sequence[Effect], trained: Mapping[str, int], claims: Sequence[Finding]) -> str:
+    """{"version", "trained_kbps": {name: kbps}, "effects": [fields of `Effect`], "findings"}."""
     content = {
         "version": 1,
         "trained_kbps": dict(trained),
         "effects": [dataclasses.asdict(effect) for effect in found],
+        "findings": [claim.to_json() for claim in claims],
     }
     return json.dumps(content, indent=1, allow_nan=False) + "\n"
 

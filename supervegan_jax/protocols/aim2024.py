@@ -80,6 +80,7 @@ PRESET = Preset(
     report=by_condition,
     models=("supervegan4_small",),
     as_stored=True,
+    tells_speed=True,
     remarks=(
         "frames/s is of --benchmark JSON, by supervegan_jax.benchmark --stage b --measure forward "
         "--output-size 3840x2160 --json JSON",

@@ -22,7 +22,9 @@ def add_protocol(parser: Parser) -> None:
     add("--frame-step", type=int, default=1, metavar="N", help="score every Nth frame")
     add("--crop-border", type=int, metavar="PIXELS", help="left out at each side")
     add("--skip-ends", type=int, metavar="N", help="frames left out at either end")
-    add("--benchmark", type=Path, metavar="JSON", help="of benchmark --json, for frames/s")
+    add(
+        "--benchmark", type=Path, metavar="JSON", help="of benchmark --json, for frames/s (aim2024)"
+    )
     add("--jobs", type=int, help="encodes at a time (default: the cores)")
     parser.set_defaults(work=run_protocol)
 
@@ -42,6 +44,8 @@ def run_protocol(options: argparse.Namespace) -> None:
     preset = find_preset(options.name)
     if options.scenes is not None and not preset.scenes:
         raise ValueError(f"--scenes {options.scenes}; {options.name} has no scene list")
+    if options.benchmark is not None and not preset.tells_speed:
+        raise ValueError(f"--benchmark {options.benchmark}; {options.name} reports no speed")
     if options.workdir is not None and _is_within(options.workdir, options.root):
         raise ValueError(f"--workdir {options.workdir} lies in --root, where videos are looked for")
     models = preset.models if options.models is None else read_names(options.models)

@@ -118,6 +118,7 @@ class Preset:
       as_stored: the truth keeps its size and YCbCr matrix; otherwise it becomes 1280x720, BT.709.
       crop_border, skip_ends: pixels and frames left out, see `measure.Scoring`.
       scenes: whether a scene list may be given.
+      tells_speed: whether the report has a network's frames per second.
       remarks: printed below the tables.
     """
 
@@ -134,6 +135,7 @@ class Preset:
     crop_border: int = 0
     skip_ends: int = 0
     scenes: bool = False
+    tells_speed: bool = False
     remarks: tuple[str, ...] = ()
 
     @property

@@ -126,7 +126,8 @@ def as_text(table: ClipTable) -> str:
     groups = [
         [clip, *(cell.text + marks[cell.rank] for cell in cells)] for clip, cells in table.rows
     ]
-    lines = [f"{table.title}; * best, + second best"]
+    ranked = any(cell.rank for _, cells in table.rows for cell in cells)
+    lines = [table.title + "; * best, + second best" * ranked]
     for number, title in enumerate(table.header[1:], start=1):
         lines.append(f"  ({number}) {title}")
     numbers = [f"({number})" for number in range(1, len(table.header))]

@@ -23,7 +23,13 @@ def add_crops(parser: Parser) -> None:
     """Adds the flags of `crops`."""
     add = parser.add_argument
     add_workdir(parser)
-    add("--output", type=Path, default=Path("crops.png"), help=".png, .jpg, .webp; %(default)s")
+    add(
+        "--output",
+        type=Path,
+        default=Path("crops.png"),
+        metavar="FILE",
+        help="a .png, .jpg or .webp (default: %(default)s)",
+    )
     add("--curves", default="", metavar="NAME,..", help="columns (default: all)")
     add("--zoom", type=int, default=1, metavar="N", help="show pixels N times as large")
     _add_places(parser)

@@ -1,6 +1,7 @@
 """The same places in every way beside one another, as one picture (Fig. 12 and the like)."""
 
 import dataclasses
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -66,6 +67,8 @@ def write_sheet(workdir: Path, output: Path, options: SheetOptions) -> str:
     size = read_size(options.crop_size)
     curves = options.curves or tuple(run.curves)
     places = make_views(run, crops, curves, codec=codec, kbps=kbps, size=size)
+    if crops:  # in the order in which they were asked for
+        places.sort(key=lambda place: crops.index(place[0]))
     sheet = _draw([views for _, views in places], options.zoom)
     beside = temporary_name(output)
     try:
@@ -77,23 +80,30 @@ def write_sheet(workdir: Path, output: Path, options: SheetOptions) -> str:
 
 
 def _draw(rows: Sequence[Sequence[View]], zoom: int) -> Image.Image:
-    """Rows of views under the names of their columns, with the bitrate of each."""
+    """Rows of views under their names and bitrates; a column is as wide as its widest."""
     font = ImageFont.load_default(_FONT_SIZE)
-    pictures = [[_picture(view, zoom) for view in row] for row in rows]
-    line = _FONT_SIZE + _GAP
-    width = sum(picture.width + _GAP for picture in pictures[0]) - _GAP
-    sheet = Image.new("RGB", (width, sum(line + row[0].height for row in pictures)), "white")
+    columns = list(zip(*rows, strict=True))
+    widths = [
+        max(max(zoom * v.pixels.shape[1], math.ceil(font.getlength(_title(v)))) for v in column)
+        for column in columns
+    ]
+    heights = [_FONT_SIZE + _GAP + zoom * row[0].pixels.shape[0] for row in rows]
+    sheet = Image.new("RGB", (sum(widths) + _GAP * (len(widths) - 1), sum(heights)), "white")
     draw = ImageDraw.Draw(sheet)
-    top = 0
-    for views, row in zip(rows, pictures, strict=True):
-        left = 0
-        for view, picture in zip(views, row, strict=True):
-            rate = "" if view.measured_kbps is None else f", {view.measured_kbps:.0f} kbit/s"
-            draw.text((left + 2, top), view.label + rate, "black", font)
-            sheet.paste(picture, (left, top + line))
-            left += picture.width + _GAP
-        top += line + row[0].height
+    left = 0
+    for column, width in zip(columns, widths, strict=True):
+        top = 0
+        for view, height in zip(column, heights, strict=True):
+            draw.text((left, top), _title(view), "black", font)
+            sheet.paste(_picture(view, zoom), (left, top + _FONT_SIZE + _GAP))
+            top += height
+        left += width + _GAP
     return sheet
+
+
+def _title(view: View) -> str:
+    rate = "" if view.measured_kbps is None else f", {view.measured_kbps:.0f} kbit/s"
+    return view.label + rate
 
 
 def _picture(view: View, zoom: int) -> Image.Image:

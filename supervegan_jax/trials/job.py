@@ -19,8 +19,8 @@ from supervegan_jax.rate_distortion.tables import read_points
 from supervegan_jax.rate_distortion.workspace import Workspace
 from supervegan_jax.training.parallel import share_cores
 from supervegan_jax.trials.plan import KINDS, Trial, count_steps, plan_trials, training_key
-from supervegan_jax.trials.results import RESULTS, check_kbps, counted_cost
-from supervegan_jax.trials.runtimes import time_networks
+from supervegan_jax.trials.results import RESULTS, check, counted_cost
+from supervegan_jax.trials.runtimes import check_networks, time_networks
 from supervegan_jax.trials.training import train_all
 from supervegan_jax.video import probe
 
@@ -44,12 +44,17 @@ def dry_run(
     Raises:
       ValueError: as `plan_trials`, or the rate is none.
     """
-    if rate <= 0:
+    if not rate > 0:
         raise ValueError(f"{rate / 1e9:g} GMAC/s; more than 0 is accepted")
+    _check_results(config)
     workspace = Workspace(workdir, KINDS)
+    if config.results == RUNTIME:
+        check_networks(config)
+        return f"timed: {', '.join(config.models)}; {config.seconds:g} s a stage"
     with workspace.locked():
         trials = plan_trials(config, records, workspace, only)
         heavy = _count_heavy(config, workspace)
+        check(config, trials)
         done = [_is_done(workspace, trial) for trial in trials]
     lines = []
     for trial, finished in zip(trials, done, strict=True):
@@ -68,8 +73,6 @@ def dry_run(
 def _measuring(config: ConfigDict) -> str:
     """What comes after training, in a line."""
     models = ", ".join([*config.models, *(["what is trained"] if config.trials else [])])
-    if config.results == RUNTIME:
-        return f"timed: {models}; {config.seconds:g} s a stage"
     inputs, ladder = (" ".join(map(str, of)) for of in (config.input_kbps, config.reference_kbps))
     most = f" of the first {config.max_frames}" if config.max_frames else ""
     return (
@@ -102,9 +105,7 @@ def run_experiment(
       OSError: the folder cannot be written.
       Terminated: SIGTERM arrived while training; the state is saved.
     """
-    if config.results not in (*RESULTS, RUNTIME):
-        known = ", ".join((*RESULTS, RUNTIME))
-        raise ValueError(f"results {config.results!r}; accepted are {known}")
+    _check_results(config)
     share_cores(*_shared_sizes(config))
     workspace = Workspace(workdir, KINDS)
     if config.results == RUNTIME:
@@ -115,6 +116,13 @@ def run_experiment(
     return _write(config, outcome, workdir)
 
 
+def _check_results(config: ConfigDict) -> None:
+    if config.results not in (*RESULTS, RUNTIME):
+        known = ", ".join((*RESULTS, RUNTIME))
+        raise ValueError(f"results {config.results!r}; accepted are {known}")
+    read_metrics(config.metrics)
+
+
 def _compare(
     config: ConfigDict,
     records: Sequence[Path],
@@ -123,13 +131,12 @@ def _compare(
     only: Sequence[str],
 ) -> Outcome:
     """Trains and measures, and puts together what was found."""
-    read_metrics(config.metrics)
     for clip in clips:
         probe.probe(clip)  # a mistyped name should not be told after hours of training
     with workspace.locked():
         trials = plan_trials(config, records, workspace, only)
         heavy = _count_heavy(config, workspace)
-        check_kbps(config, trials)
+        check(config, trials)
         settings = _settings(config, trials, clips, workspace.root)
         trained = train_all(workspace, trials)
     run_rate_distortion(settings, workspace.root / "rd")
@@ -142,7 +149,7 @@ def _write(config: ConfigDict, outcome: Outcome, workdir: Path) -> str:
     text = to_markdown(outcome)
     about = {"version": 1, "experiment": config.results, "config": config.to_dict()}
     content: dict[str, Any] = about | outcome.values
-    text_json = json.dumps(content, indent=1, default=str) + "\n"
+    text_json = json.dumps(content, indent=1, default=str, allow_nan=False) + "\n"
     write_whole(workdir / "results.json", text_json)
     write_whole(workdir / "results.md", text)
     for name, draw in outcome.drawings.items():

@@ -22,6 +22,7 @@ from supervegan_jax.rate_distortion.curves import Point
 from supervegan_jax.trials.budget import total_macs
 from supervegan_jax.trials.plan import Trial
 from supervegan_jax.trials.training import Trained
+from supervegan_jax.weights.load import load_model
 
 
 def counted_cost(name: str, config: ConfigDict, macs: dict[str, int], budget: float) -> Cost:
@@ -101,9 +102,7 @@ def _training_bitrate(
     tables = training_bitrate.to_tables(found, rates)
     values: dict[str, Any] = {"effects": [vars(effect) for effect in found], "trained_kbps": rates}
     drawings = {"training_bitrate": partial(training_bitrate.draw, found, rates)}
-    claims = training_bitrate.findings(
-        points, rates, codec=config.codecs[0], metrics=config.metrics
-    )
+    claims = training_bitrate.findings(points, found)
     values["findings"] = [claim.to_json() for claim in claims]
     return Outcome(tables, tuple(map(str, claims)), values, drawings)
 
@@ -137,9 +136,24 @@ def table_kbps(config: ConfigDict) -> dict[int, int]:
     return {4: config.kbps_4x, 2: config.kbps_2x}
 
 
-def check_kbps(config: ConfigDict, trials: Sequence[Trial]) -> None:
-    """Raises `ValueError` unless the bitrates that tables are about are measured."""
-    for scale in sorted({trial.scale for trial in trials} & {2, 4}):
+def check(config: ConfigDict, trials: Sequence[Trial]) -> None:
+    """Refuses what would be missed only after all is trained and measured.
+
+    Raises:
+      ValueError: there is no such network; a bitrate that tables are about, or a metric of a
+        plane, is not measured; or a plane has no network that enlarges twice or four times.
+    """
+    scales = {trial.scale for trial in trials}
+    models = {load_model(name).scale for name in config.models}
+    if config.results == "plane":
+        scales |= models
+        if not scales & {2, 4}:
+            raise ValueError(f"networks of scales {sorted(scales)}; a plane is of those of 2 and 4")
+        for name in ("distortion", "perception"):
+            if config[name] not in config.metrics:
+                known = ", ".join(config.metrics)
+                raise ValueError(f"{name} {config[name]!r}; metrics are {known}")
+    for scale in sorted(scales & {2, 4}):
         if table_kbps(config)[scale] not in config.input_kbps:
             known = ", ".join(map(str, config.input_kbps))
             raise ValueError(f"kbps_{scale}x {table_kbps(config)[scale]}; input_kbps are {known}")

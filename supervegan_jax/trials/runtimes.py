@@ -12,6 +12,7 @@ from ml_collections import ConfigDict
 from supervegan_jax.benchmarking.measure import OUTPUT, Plan, measure
 from supervegan_jax.benchmarking.networks import load_network
 from supervegan_jax.rate_distortion.workspace import Workspace
+from supervegan_jax.weights.model_file import LoadedModel
 
 
 def time_networks(config: ConfigDict, workspace: Workspace) -> list[dict[str, Any]]:
@@ -23,11 +24,11 @@ def time_networks(config: ConfigDict, workspace: Workspace) -> list[dict[str, An
       workspace: keeps the records.
 
     Raises:
-      ValueError: a network is unknown, or the seconds are none.
+      ValueError: as `check_networks`.
     """
-    if config.seconds <= 0:
-        raise ValueError(f"seconds {config.seconds:g}; more than 0 is accepted")
-    models = [load_network(name) for name in config.models]
+    models = check_networks(config)
+    # What a cache keeps is not compiled, and its seconds are among the records.
+    jax.config.update("jax_enable_compilation_cache", False)
     found = []
     for model in models:
         about = {
@@ -53,5 +54,21 @@ def time_networks(config: ConfigDict, workspace: Workspace) -> list[dict[str, An
             )
             known = {**about, "records": measure([model], plan)[0]}
             workspace.write("runtimes", key, known)
-        found += known["records"]
+        found += [record | {"model": model.card["name"]} for record in known["records"]]
     return found
+
+
+def check_networks(config: ConfigDict) -> list[LoadedModel]:
+    """The networks to time.
+
+    Raises:
+      ValueError: there is none or an unknown one, the seconds are none, or something is trained.
+    """
+    if not config.seconds > 0:
+        raise ValueError(f"seconds {config.seconds:g}; more than 0 is accepted")
+    if not config.models:
+        raise ValueError("models (); at least one network to time is needed")
+    if config.trials or config.counted:
+        named = ", ".join((*config.trials, *config.counted))
+        raise ValueError(f"results 'runtime' times models and trains nothing; trials are {named}")
+    return [load_network(name) for name in config.models]
