@@ -119,8 +119,10 @@ def test_gains_codec_by_codec(tmp_path):
             for curve, lpips in (("bicubic", 0.5), ("net", 0.5 - gain - level / 10)):
                 one = scored(clip, curve, lpips + level, 25, 250, 4)
                 points.append(Point(**{**vars(one), "codec": codec}))
-            full_size = scored(clip, "codec", 0.45 + level, 26, 250, 1)
-            points.append(Point(**{**vars(full_size), "codec": codec}))
+            # 250 kbit/s lies in the middle, on a scale of logarithms.
+            for kbps, lpips, psnr in ((200, 0.5, 25.5), (312.5, 0.4, 26.5)):
+                full_size = scored(clip, "codec", lpips + level, psnr, kbps, 1)
+                points.append(Point(**{**vars(full_size), "codec": codec}))
     outcome = codecs.describe(points, ("lpips", "psnr"))
     rows = {
         (g["codec"], g["against"]): g["difference"]
@@ -146,17 +148,17 @@ def test_gains_codec_by_codec(tmp_path):
     assert set(outcome.drawings) == {"gains", "gains_over_codec", "codecs"}
     # What enlarges nothing is held against its own input, not against another's enlargement.
     same = [
-        dataclasses.replace(p, curve="mfqe", scale=1, scores=p.scores | {"lpips": 0.4})
+        dataclasses.replace(p, curve="mfqe", scale=1, scores={"lpips": p.scores["lpips"] - 0.15})
         for p in points
         if p.curve == "codec"
     ]
     found = codecs.gains([*points, *same], ("lpips",))
     ours = [(g.codec, g.against, g.difference.mean) for g in found if g.model == "mfqe"]
-    assert ours == [
-        ("h264", "codec", pytest.approx(-0.15)),
-        ("h265", "codec", pytest.approx(-0.15)),
-    ]
+    assert ours == [(c, "codec", pytest.approx(-0.15)) for c in ("h264", "h264", "h265", "h265")]
     assert codecs.describe([p for p in [*points, *same] if p.scale == 1], ("lpips",)).tables
+    # Nothing is read off beyond the ladder.
+    above = [dataclasses.replace(p, measured_kbps=400) if p.curve == "net" else p for p in points]
+    assert {g.against for g in codecs.gains(above, ("lpips",))} == {"bicubic", "h264"}
 
 
 def test_stages_and_what_the_paper_says_of_them(tmp_path):

@@ -15,7 +15,7 @@ def get_config() -> ConfigDict:
     c.models = ("fast_supervegan4", "fast_supervegan2", "supervegan4_small", "supervegan2_small")
     c.codecs = ("h264", "h265", "vp8", "vp9", "av1")
     c.input_kbps = (250, 500)
-    c.reference_kbps = (150, 250, 500, 1000)
+    c.reference_kbps = (100, 150, 250, 500, 1000)
     c.max_frames = 128
     c.frame_step = 32
     return c

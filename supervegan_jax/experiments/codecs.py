@@ -1,7 +1,9 @@
 """What networks make of video of other codecs (Fig. 11, the section V-E, and beyond).
 
 Every network is compared with the enlargement of the same video, and with the codec itself at full
-size and the same target bitrate; what it gains over the enlargement with its gain on H.264.
+size and the same bitrate; what it gains over the enlargement with its gain on H.264. The codec's
+score is read off its curve at the input's measured bitrate, since at full size an encoder may need
+more than its target, VP8 nearly twice as much at 250 kbit/s.
 """
 
 import dataclasses
@@ -12,12 +14,14 @@ from typing import Any
 import numpy as np
 
 from supervegan_jax.evaluation.bootstrap import Interval, mean_interval
+from supervegan_jax.evaluation.equivalency import interpolate
 from supervegan_jax.experiments.findings import BETTER, Finding
 from supervegan_jax.experiments.gains import bicubic_curve, clip_count, scores_of
 from supervegan_jax.experiments.outcome import Outcome, draw_differences
 from supervegan_jax.rate_distortion.clip_table import Cell, ClipTable, shown_difference, table_title
 from supervegan_jax.rate_distortion.curves import (
     Point,
+    curve_of,
     model_names,
     names,
     pool_points,
@@ -39,7 +43,7 @@ class Gain:
       model, scale, codec, target_kbps: which.
       measured_kbps: geometric mean over clips.
       metric: a key of `METRICS`.
-      against: a key of `AGAINST`: the enlargement, the codec at full size and the same target
+      against: a key of `AGAINST`: the enlargement, the codec at full size and the same measured
         bitrate, or the gain over the enlargement on H.264.
       difference: over clips.
     """
@@ -93,8 +97,9 @@ def _differences(points: Sequence[Point], mean: Point, metric: str) -> dict[str,
         return scores_of(points, (curve,), codec=codec, kbps=kbps, metric=metric)[0]
 
     found = {}
-    if select(points, codec=mean.codec, curve=CODEC, target_kbps=kbps):
-        found[CODEC] = scores(mean.curve) - scores(CODEC)
+    full_size = _at_full_size(points, mean, metric)
+    if full_size is not None:
+        found[CODEC] = scores(mean.curve) - full_size
     if mean.scale == 1:  # its input is the codec at full size, and nothing is enlarged
         return found
     anchor = bicubic_curve(points, mean.scale)
@@ -102,6 +107,20 @@ def _differences(points: Sequence[Point], mean: Point, metric: str) -> dict[str,
     if mean.codec != HOME and select(points, codec=HOME, curve=mean.curve, target_kbps=kbps):
         found[HOME] = found[BICUBIC] - (scores(mean.curve, HOME) - scores(anchor, HOME))
     return found
+
+
+def _at_full_size(points: Sequence[Point], mean: Point, metric: str) -> np.ndarray | None:
+    """[clips], what the codec scores at a network's measured bitrates; None beyond its ladder."""
+    found = []
+    for clip in names(points, "clip"):
+        here = {"clip": clip, "codec": mean.codec}
+        (input_,) = select(points, **here, curve=mean.curve, target_kbps=mean.target_kbps)
+        try:
+            curve = curve_of(select(points, **here, curve=CODEC), metric)
+            found.append(interpolate(curve, input_.measured_kbps))
+        except ValueError:
+            return None
+    return np.array(found)
 
 
 def findings(found: Sequence[Gain]) -> list[Finding]:
