@@ -17,8 +17,8 @@ from supervegan_jax.evaluation.bootstrap import Interval, mean_interval
 from supervegan_jax.evaluation.equivalency import interpolate
 from supervegan_jax.experiments.findings import BETTER, Finding
 from supervegan_jax.experiments.gains import bicubic_curve, clip_count, scores_of
-from supervegan_jax.experiments.outcome import Outcome, draw_differences
-from supervegan_jax.rate_distortion.clip_table import Cell, ClipTable, shown_difference, table_title
+from supervegan_jax.experiments.outcome import Outcome, difference_table, draw_differences
+from supervegan_jax.rate_distortion.clip_table import ClipTable, shown_difference, table_title
 from supervegan_jax.rate_distortion.curves import (
     Point,
     curve_of,
@@ -173,16 +173,14 @@ def describe(points: Sequence[Point], metrics: Sequence[str]) -> Outcome:
 def _table(
     found: Sequence[Gain], against: Sequence[str], metrics: Sequence[str], title: str
 ) -> ClipTable:
-    places = [(metric, other) for other in against for metric in metrics]
-    rows = []
-    for name in dict.fromkeys(gain.title for gain in found):
-        ours = {
-            (g.metric, g.against): Cell(shown_difference(g.metric, g.difference))
-            for g in found
-            if g.title == name and g.against in against
-        }
-        if ours:
-            rows.append((name, tuple(ours.get(place, Cell("-")) for place in places)))
-    header = ["network and input"]
-    header += [f"{table_title(metric)} against {AGAINST[other]}" for metric, other in places]
-    return ClipTable(f"{title}; mean [95 %], (measured bitrate)", tuple(header), tuple(rows))
+    columns = {
+        (metric, other): f"{table_title(metric)} against {AGAINST[other]}"
+        for other in against
+        for metric in metrics
+    }
+    cells = [
+        (g.title, (g.metric, g.against), shown_difference(g.metric, g.difference))
+        for g in found
+        if g.against in against
+    ]
+    return difference_table(title, "network, input (measured bitrate)", columns, cells)

@@ -8,7 +8,7 @@ from typing import Any
 from supervegan_jax.evaluation.bootstrap import Interval
 from supervegan_jax.evaluation.scoring import METRICS
 from supervegan_jax.rate_distortion import plots
-from supervegan_jax.rate_distortion.clip_table import ClipTable, as_markdown
+from supervegan_jax.rate_distortion.clip_table import Cell, ClipTable, as_markdown
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,6 +34,23 @@ def to_markdown(outcome: Outcome) -> str:
     if outcome.findings:
         parts.append("\n".join(f"* {line}" for line in outcome.findings) + "\n")
     return "\n".join(parts)
+
+
+def difference_table(
+    title: str, what: str, columns: Mapping[Any, str], cells: Sequence[tuple[str, Any, str]]
+) -> ClipTable:
+    """A row for each thing that was compared, in the order they first come.
+
+    Args:
+      title: of the table; the kind of its numbers is added.
+      what: heads the rows' names.
+      columns: headings by key.
+      cells: (row, column's key, text); a place that none has is "-".
+    """
+    texts = {(row, key): text for row, key, text in cells}
+    rows = dict.fromkeys(row for row, _, _ in cells)
+    lines = tuple((row, tuple(Cell(texts.get((row, k), "-")) for k in columns)) for row in rows)
+    return ClipTable(f"{title}; mean [95 %]", (what, *columns.values()), lines)
 
 
 # By metric, rows from the top: (what, difference).

@@ -9,7 +9,7 @@ from typing import Any
 from supervegan_jax.evaluation.bootstrap import Interval
 from supervegan_jax.experiments.findings import BETTER, Finding, stage_claim
 from supervegan_jax.experiments.gains import all_scored, bicubic_curve, clip_count, difference
-from supervegan_jax.experiments.outcome import Outcome, draw_differences
+from supervegan_jax.experiments.outcome import Outcome, difference_table, draw_differences
 from supervegan_jax.rate_distortion.clip_table import (
     Cell,
     ClipTable,
@@ -114,13 +114,9 @@ def describe(
     tables, drawings = [scores], {}
     title = f"{codec}, {clip_count(points)}: what each stage changes"
     if found:
-        header = ("stage", *(table_title(metric) for metric in metrics))
-        rows = []
-        for name in dict.fromkeys(change.title for change in found):
-            ours = {c.metric: c.difference for c in found if c.title == name}
-            texts = [shown_difference(m, ours[m]) if m in ours else "-" for m in metrics]
-            rows.append((name, tuple(Cell(text) for text in texts)))
-        tables.append(ClipTable(f"{title}; mean [95 %]", header, tuple(rows)))
+        columns = {metric: table_title(metric) for metric in metrics}
+        cells = [(c.title, c.metric, shown_difference(c.metric, c.difference)) for c in found]
+        tables.append(difference_table(title, "stage", columns, cells))
         lines = {
             metric: [(c.title, c.difference) for c in found if c.metric == metric]
             for metric in metrics
