@@ -103,6 +103,10 @@ def test_an_interrupted_job_ends_as_the_uninterrupted_one(name, clip, tmp_path, 
         enhance_video(job_of(clip, broken, model))
     assert not broken.exists()
     monkeypatch.setattr(jobs, "enhance_frames", original)
+    if name == "supervegan":
+        floor = dataclasses.replace(model, generator=model.generator.clone(detail_floor=9.0))
+        with pytest.raises(ValueError, match=r"work of another run.*detail_floor = 9"):
+            enhance_video(job_of(clip, broken, floor))
     stats = enhance_video(job_of(clip, broken, model))
     assert stats.frames == FRAMES - 4
     assert np.array_equal(pictures(whole)[1], pictures(broken)[1])

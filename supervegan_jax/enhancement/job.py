@@ -13,6 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from tqdm import tqdm
 
+import supervegan_jax
 from supervegan_jax.enhancement.choice import choose
 from supervegan_jax.enhancement.compare import compared_format, compose
 from supervegan_jax.enhancement.options import (
@@ -98,6 +99,8 @@ def _identity(job: Job, prepared: _Prepared) -> dict[str, Any]:
     _, model, _, options, tiling = prepared
     return {
         "model": model.digest(),
+        "network": repr(model.generator),
+        "program": f"supervegan_jax {supervegan_jax.__version__}, JAX {jax.__version__}",
         "stage": options.stage,
         "strength": options.strength,
         "dtype": options.dtype,
