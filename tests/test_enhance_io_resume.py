@@ -11,6 +11,7 @@ import pytest
 from enhance_samples import FAST, VARIABLE, X264, checksum, enhance, frame_times, make, repeat
 
 from supervegan_jax.video_input.source import open_source
+from supervegan_jax.video_output import mux
 from supervegan_jax.video_output.encoding import EncodeOptions
 from supervegan_jax.video_output.segments import decoding_times
 from supervegan_jax.video_output.sink import open_sink
@@ -99,6 +100,21 @@ def test_work_with_other_options_is_neither_used_nor_thrown_away(tmp_path):
     assert sorted(path.name for path in (tmp_path / "out.mkv.partial").iterdir()) == kept
     enhance(source, output, job={"model": "b"}, overwrite=True)
     assert len(frame_times(output)) == 25
+
+
+def test_a_name_without_a_suffix_is_gone_on_with_even_from_the_end(tmp_path, monkeypatch):
+    source, output = make(tmp_path / "a.mkv", *X264), tmp_path / "out"
+
+    def killed(plan, video, finished):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(mux, "shift_notes", killed)
+        with pytest.raises(KeyboardInterrupt):
+            enhance(source, output, output_format="mp4")
+    assert (tmp_path / "out.partial" / "finished.mp4").exists()
+    assert enhance(source, output, output_format="mp4") is None
+    assert len(frame_times(output)) == 25 and not (tmp_path / "out.partial").exists()
 
 
 def test_a_resumed_run_tells_which_frame_comes_next(tmp_path):

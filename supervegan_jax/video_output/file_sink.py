@@ -111,7 +111,7 @@ class FileSink:
             self._release()
             raise ValueError(f"{self.path}: no frame was written")
         video = segments.join(self._done, self.folder / "video.mp4", self._settings)
-        finished = self.folder / f"finished{self.path.suffix}"
+        finished = self.folder / f"finished.{self._plan.container}"
         mux.mux(self._plan, video, finished)
         self.notes += mux.shift_notes(self._plan, video, finished)
         with finished.open("rb") as file:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import errno
 import fcntl
 import hashlib
 import json
@@ -67,7 +68,15 @@ def claim(
       ValueError: the folder holds other files, other work, or another process writes there.
     """
     check(folder)
-    folder.mkdir(exist_ok=True)
+    try:
+        folder.mkdir(exist_ok=True)
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        raise ValueError(
+            f"output {str(folder).removesuffix('.partial')}: the folder for unfinished work "
+            f"cannot be made beside it ({error.strerror})"
+        ) from error
     lock = (folder / LOCK).open("w")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -106,7 +115,7 @@ def folder_of(output: Path) -> Path:
 
 def check(folder: Path) -> None:
     """Raises `ValueError` unless the folder is missing, empty or made by a run of ours."""
-    if not folder.exists() and not folder.is_symlink():
+    if not os.path.lexists(folder):
         return
     if not folder.is_dir():
         raise ValueError(f"{folder} is needed for unfinished work, but it is a file; move it away")
