@@ -3,6 +3,7 @@
 import io
 import itertools
 import os
+import re
 import subprocess
 import sys
 from fractions import Fraction
@@ -164,6 +165,8 @@ def test_the_words_of_ffmpeg_are_understood():
     assert layout.format.pixel_format == "gray10le"
     assert layout.rate == Fraction(30000, 1001)
     assert RawVideo("2x2", framerate="23.976").layout().rate == Fraction(23976, 1000)
+    for decimals in ("59.94005994005994", "59.940059940059940"):
+        assert RawVideo("2x2", framerate=decimals).layout().rate == Fraction(60000, 1001)
     assert RawVideo("2x2", "yuvj420p").layout().format.full_range
 
 
@@ -228,6 +231,67 @@ def test_a_pipe_into_a_container_on_a_pipe():
     assert done.returncode == 0, done.stderr
     decoded = ffmpeg("-f", "mpegts", "-i", "-", "-f", "rawvideo", "-", stdin=done.stdout)
     assert decoded == ffmpeg("-f", "yuv4mpegpipe", "-i", "-", "-f", "rawvideo", "-", stdin=stream)
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4"])
+def test_tags_and_chapters_come_through_a_pipe(tmp_path, suffix):
+    chapters = tmp_path / "chapters.txt"
+    times = ((0, 200), (200, 400))
+    marks = "".join(
+        f"[CHAPTER]\nTIMEBASE=1/1000\nSTART={a}\nEND={b}\ntitle=Part {a}\n" for a, b in times
+    )
+    chapters.write_text(f";FFMETADATA1\ntitle=My film\nmine=a\\=b\n{marks}")
+    source = make(tmp_path / "plain.mkv", *X264, frames=10)
+    given, output, file = tmp_path / "a.mkv", tmp_path / f"o.{suffix}", tmp_path / f"f.{suffix}"
+    tags = ("-metadata:s:0", "language=deu", "-metadata:s:0", "title=Bild")
+    both = ("-i", str(source), "-f", "ffmetadata", "-i", str(chapters), "-map_metadata", "1")
+    ffmpeg(*both, "-map", "0", "-c", "copy", *tags, str(given))
+    options = EncodeOptions(preset="ultrafast", threads=1)
+    with given.open("rb") as opened:
+        done = through(opened, "-", output, options=options)
+    assert done.returncode == 0, done.stderr
+    enhance(given, file, options, scale=1)
+    assert listing(output) == listing(file)
+    assert "My film" in description(output) and "Part 200" in description(output)
+
+
+def test_bare_samples_get_no_tags_but_the_name_of_apple(tmp_path):
+    stream = ffmpeg("-f", "lavfi", "-i", PICTURE, "-frames:v", "9", "-f", "yuv4mpegpipe", "-")
+    for name, codec in (("o.mkv", "h264"), ("o.mp4", "h265")):
+        options = EncodeOptions(codec, preset="ultrafast", threads=1)
+        done = through(stream, "-", tmp_path / name, options=options)
+        assert done.returncode == 0, done.stderr
+    assert not re.search("(?i)brand|handler", description(tmp_path / "o.mkv"))
+    assert "hvc1" in description(tmp_path / "o.mp4")
+
+
+def test_a_part_of_a_pipe_begins_at_0(tmp_path):
+    stream = ffmpeg("-f", "lavfi", "-i", PICTURE, "-frames:v", "9", "-f", "yuv4mpegpipe", "-")
+    done = through(stream, "-", tmp_path / "o.mp4", start=0.12)
+    assert done.returncode == 0, done.stderr
+    assert frame_times(tmp_path / "o.mp4") == [Fraction(n, 25) for n in range(6)]
+
+
+def test_an_index_behind_the_frames_cannot_come_through_a_pipe(tmp_path):
+    # More than ffmpeg keeps of a pipe to go back in.
+    with make(tmp_path / "a.mp4", *X264, "-crf", "0", frames=50).open("rb") as file:
+        done = through(file)
+    said = done.stderr.splitlines()[-1]
+    assert b"has its index behind its frames" in said and b"-movflags faststart" in said
+    early = make(tmp_path / "b.mp4", *X264, "-movflags", "faststart", frames=9)
+    with early.open("rb") as file:
+        assert through(file).stdout.count(b"FRAME\n") == 9
+
+
+def test_what_bare_samples_leave_out_is_told(tmp_path):
+    source = make(tmp_path / "a.mkv", *X264, "-c:a", "flac", sound=True, frames=2)
+    turned = tmp_path / "turned.mkv"
+    ffmpeg("-display_rotation:v:0", "90", "-i", str(source), "-map", "0", "-c", "copy", str(turned))
+    assert open_sink("-", open_source(turned), 1).notes == (
+        "y4m holds the video alone; left out: stream #1 (audio, flac)",
+        "y4m cannot say that the video is to be turned or flipped for showing",
+    )
+    assert len(open_sink("-", open_source(turned), 1, drop=(1,)).notes) == 1
 
 
 def test_a_reader_that_goes_away_ends_the_stream(tmp_path):
@@ -345,3 +409,24 @@ def test_a_y4m_header_with_an_impossible_size_is_refused(size):
     with pytest.raises(ValueError, match=rf"a size of {size}; each side must be 1 to 65535"):
         y4m.read_header(Pipe(reader))
     os.close(reader)
+
+
+@pytest.mark.parametrize("rate", ["30000000000:10000000", "1:1001", "x:1"])
+def test_a_y4m_header_with_an_impossible_rate_is_refused(rate):
+    with pytest.raises(ValueError, match=rf"a frame rate of {rate}; 0.001 to 1000 frames/s"):
+        _declared(f" F{rate}")
+
+
+def test_rates_of_y4m():
+    assert _declared(" F1:2").rate == Fraction(1, 2)
+    rounded = _declared(" F30000000000:1001000001").rate
+    assert abs(rounded - Fraction(30000, 1001)) < 1e-6 and rounded.denominator < 2**20
+    assert _declared(" F0:0").rate == _declared("").rate == 25
+
+
+def _declared(fields):
+    reader, writer = os.pipe()
+    os.write(writer, f"YUV4MPEG2 W64 H48{fields}\nFRAME\n".encode())
+    os.close(writer)
+    with open(reader, "rb"):
+        return y4m.read_header(Pipe(reader))

@@ -11,8 +11,11 @@ from pathlib import Path
 from supervegan_jax.video import ffmpeg
 from supervegan_jax.video.ffmpeg import VideoError
 
-# ffmpeg reads these as "video" although nobody means one: text as terminal art, single pictures.
-NOT_VIDEO = ("tty", "image2", "bin", "xbin", "adf", "idf", "lavfi")
+# Demuxers that read text, playlists, scripts or single pictures, which nobody means by a video;
+# a playlist could also name any other file.
+NOT_VIDEO = frozenset(
+    ("tty", "image2", "bin", "xbin", "adf", "idf", "lavfi", "concat", "hls", "dash", "ffmetadata")
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,9 +96,9 @@ def probe(
     if demuxer is None:
         raise VideoError(f"{path} is not a video: {ffmpeg.first_complaint(text)}")
     names = demuxer[1].split(",")
-    if names[0].endswith("_pipe") or set(names) & set(NOT_VIDEO):
+    if names[0].endswith("_pipe") or set(names) & NOT_VIDEO:
         raise VideoError(f"{path} is not a video: ffmpeg takes it for {demuxer[1]}")
-    if not re.search(r"^ *Stream #0:.*: Video: ", text, re.MULTILINE):
+    if not re.search(r"^ *Stream #0:.*: Video: (?!.*\(attached pic\))", text, re.MULTILINE):
         raise VideoError(f"{path} has no video stream")
     frame = re.search(r"\] n: +0 .* fmt:(\S+) (?:cl:(\S+) )?.*?\bs:(\d+)x(\d+) i:(\S)", text)
     rate = re.search(r"config in time_base: \S+, frame_rate: (\d+)/(\d+)", text)

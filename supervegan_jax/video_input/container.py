@@ -94,9 +94,9 @@ class ContainerSource:
         try:
             first = next(decoded, None)
         except BrokenStream as error:
-            raise VideoError(f"{self.name}: no frame of its video can be decoded") from error
+            raise VideoError(self._undecodable()) from error
         if first is None:
-            raise VideoError(f"{self.name}: no frame of its video can be decoded")
+            raise VideoError(self._undecodable())
         self._reader = PlanarReader(self.name, first, stream.codec_context, chroma_location)
         self.format = self._reader.format
         self.picture = media.describe_picture(stream, first)
@@ -110,6 +110,14 @@ class ContainerSource:
             decoded.close()
             container.close()
             self._refuse_restarts()
+
+    def _undecodable(self) -> str:
+        if self._pipe is not None and "mov" in self._info.container:
+            return (
+                f"{self.name}: this MP4 or MOV has its index behind its frames, where a pipe does "
+                "not come back from; give the file, or write it with ffmpeg's -movflags faststart"
+            )
+        return f"{self.name}: no frame of its video can be decoded"
 
     def _open(self) -> av.container.InputContainer:
         file = self._pipe or ffmpeg.url(self.path or "")
@@ -202,7 +210,7 @@ class ContainerSource:
                 self._refuse_fields(fields, index)
             if index >= first:
                 duration = 1 if self._counted else frame.duration
-                planes, size = self._planes(frame, pts), cast(int, frame.opaque or 0)
+                planes, size = self._planes(frame, pts, index), cast(int, frame.opaque or 0)
                 yield VideoFrame(index, pts, planes, duration, frame.is_corrupt, size)
             index += 1
         if index == 0:
@@ -223,11 +231,15 @@ class ContainerSource:
         if fields.first is not None and index < FRAMES_REFUSED_IF_INTERLACED:
             raise VideoError(media.interlaced(self.name, fields.first))
 
-    def _planes(self, frame: av.VideoFrame, pts: int) -> tuple[np.ndarray, ...]:
+    def _planes(self, frame: av.VideoFrame, pts: int, index: int) -> tuple[np.ndarray, ...]:
         try:
             return self._reader.planes(frame)
         except VideoError as error:
-            raise VideoError(f"{error} (at {float(pts * self.time_base):.3f} s)") from None
+            at = pts * self.time_base
+            message = f"{error} (at {float(at):.3f} s)"
+            if index == 0:
+                raise VideoError(message) from None
+            raise BrokenStream(f"{message}, where the output ends", at) from None
 
     def _timestamp(self, frame: av.VideoFrame, count: int, last: int | None) -> int:
         if self._counted:

@@ -10,6 +10,7 @@ from av.sidedata.sidedata import SideDataContainer, Type
 from av.stream import Disposition
 
 from supervegan_jax.video.ffmpeg import VideoError
+from supervegan_jax.video.probe import NOT_VIDEO
 
 # ISO/IEC 23001-8 table 4, under ffmpeg's names.
 MATRIX_NAMES: Final = {
@@ -22,11 +23,6 @@ MATRIX_NAMES: Final = {
 }
 UNSPECIFIED: Final = 2
 NOT_THE_VIDEO: Final = Disposition.attached_pic | Disposition.timed_thumbnails
-# Demuxers that read text, playlists, scripts or single pictures, which nobody means by a video;
-# a playlist could also name any other file.
-NOT_VIDEO: Final = frozenset(
-    ("tty", "image2", "bin", "xbin", "adf", "idf", "lavfi", "concat", "hls", "dash", "ffmetadata")
-)
 DYNAMIC_METADATA: Final = {
     Type.DYNAMIC_HDR_PLUS: "HDR10+",
     Type.DYNAMIC_HDR_VIVID: "HDR Vivid",

@@ -23,6 +23,10 @@ from supervegan_jax.video_input.truncation import BrokenStream
 
 LONGEST_LINE: Final = 4096
 LARGEST_SIDE: Final = 65_535
+LOWEST_RATE: Final = Fraction(1, 1000)
+HIGHEST_RATE: Final = 1000
+# As ffmpeg has it: so many decimals of 60000/1001 are 60000/1001.
+LARGEST_DENOMINATOR: Final = 1_001_000
 PIXEL_FORMATS: Final = (*PLANAR, "rgb24")
 
 Span = tuple[Fraction | None, Fraction | None]
@@ -136,8 +140,8 @@ class RawVideo:
             raise ValueError(
                 f"pixel-format {self.pixel_format!r}: must be one of {', '.join(PIXEL_FORMATS)}"
             )
-        rate = ratio(self.framerate)
-        if rate is None or not Fraction(1, 1000) <= rate <= 1000:
+        rate = frame_rate(self.framerate)
+        if rate is None:
             raise ValueError(
                 f"framerate {self.framerate!r}: must be frames per second, 0.001 to 1000, such as "
                 "25, 29.97 or 30000/1001"
@@ -163,6 +167,14 @@ def ratio(text: str) -> Fraction | None:
     except (ValueError, ZeroDivisionError):
         return None
     return value if value > 0 else None
+
+
+def frame_rate(text: str) -> Fraction | None:
+    """Frames per second as `ratio` reads them, 0.001 to 1000; else None."""
+    rate = ratio(text)
+    if rate is None or not LOWEST_RATE <= rate <= HIGHEST_RATE:
+        return None
+    return rate.limit_denominator(LARGEST_DENOMINATOR)
 
 
 class SampleSource:

@@ -7,7 +7,7 @@ from supervegan_jax.video.ffmpeg import VideoError
 from supervegan_jax.video_input.frames import FrameFormat
 from supervegan_jax.video_input.media import Picture
 from supervegan_jax.video_input.pixels import usual_matrix
-from supervegan_jax.video_input.samples import LARGEST_SIDE, Layout, Pipe, ratio
+from supervegan_jax.video_input.samples import LARGEST_SIDE, Layout, Pipe, frame_rate, ratio
 
 MAGIC: Final = b"YUV4MPEG2 "
 FRAME: Final = b"FRAME\n"
@@ -43,7 +43,13 @@ def read_header(pipe: Pipe) -> Layout:
         sample_aspect_ratio=ratio(values.get("A", "0:0")),
         interlaced=values.get("I", "p") in ("t", "b", "m"),
     )
-    rate = ratio(values.get("F", "25:1")) or Fraction(25)
+    declared = values.get("F", "0:0")
+    rate = Fraction(25) if declared.endswith(":0") else frame_rate(declared)
+    if rate is None:
+        raise VideoError(
+            f"standard input: the Y4M header gives a frame rate of {declared}; "
+            "0.001 to 1000 frames/s are accepted"
+        )
     return Layout(_format(fields), rate, picture, marked=True)
 
 

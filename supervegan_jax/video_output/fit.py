@@ -55,7 +55,7 @@ def require(plan: Plan, settings: VideoSettings, source: Source, folder: Path) -
 
 
 def _refuse(plan: Plan, settings: VideoSettings, video: Joined, complaint: str) -> NoReturn:
-    if plan.info is None:
+    if plan.info is None or plan.source is None:
         raise VideoError(f"the video does not fit into {plan.container}: {complaint}")
     own = plan.info.video
     alone = _complaint(_with(plan, (own,)), video) is None

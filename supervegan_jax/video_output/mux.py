@@ -53,7 +53,7 @@ class Plan:
 
     Attributes:
       source: the file that streams are copied from; None for video alone.
-      info: what is in it.
+      info: what is in the source; None for bare samples.
       container: a key of `encoding.CONTAINERS`.
       kept: the streams to copy, and the video, in the order of the source.
       start, end: the selection in seconds on the source's clock, None for no bound.
@@ -100,7 +100,9 @@ class Plan:
         The 33 bits of a transport stream's clock start anew within a day, perhaps soon after the
         first frame; those before would be lost in a container whose time begins at 0.
         """
-        if self.info is None or self.trimmed or self.info.container[0] not in WRAPPING:
+        if self.info is None or self.source is None or self.trimmed:
+            return 0
+        if self.info.container[0] not in WRAPPING:
             return 0
         return max(0, math.ceil(-self.info.start_time))
 
@@ -138,7 +140,7 @@ def shift_notes(plan: Plan, video: Joined, finished: Path) -> tuple[str, ...]:
     A transport stream has no time below 0, which frames that are decoded before the first one is
     shown, and sound that begins before the picture, would need.
     """
-    if plan.container not in ("ts", "m2ts") or plan.info is None or plan.trimmed:
+    if plan.container not in ("ts", "m2ts") or plan.source is None or plan.trimmed:
         return ()
     with av.open(ffmpeg.url(finished), "r", metadata_errors="replace") as file:
         stream = media.find_video(file)
@@ -203,8 +205,7 @@ def _muxer_options(plan: Plan, video: Joined) -> list[str]:
 def _arguments(plan: Plan, video: Joined, folder: Path) -> list[str]:
     """Everything between the inputs and the muxer: streams, tags, chapters and filters."""
     if plan.info is None or plan.source is None:
-        first = max(video.first, Fraction(0)) - video.lead
-        return ["-map", "0:0", "-c", "copy", *_shift(first, video, 0)]
+        return _alone(plan, video, folder)
     shift = video.first if plan.trimmed else Fraction(0)
     arguments = ["-c", "copy", "-map_metadata", "0"]
     if plan.container not in MP4_LIKE or plan.free_form:
@@ -224,15 +225,38 @@ def _arguments(plan: Plan, video: Joined, folder: Path) -> list[str]:
         arguments += _changed_tags(plan, stream, is_video, place)
         if is_video:
             arguments += _shift(video.first - video.lead - shift, video, place)
-            if video.codec == "h265" and plan.container in MP4_LIKE:
-                # Apple's players know H.265 by this name only.
-                arguments += [f"-tag:{place}", "hvc1"]
+            arguments += _known_name(plan, video, place)
             if rate is not None and "timecode" in stream.metadata:
                 # A time code counts frames, so its track needs to know how many make a second.
                 arguments += [f"-r:{place}", f"{rate.numerator}/{rate.denominator}"]
         elif plan.trimmed and stream.kind != "attachment" and stream not in plan.covers():
             arguments += _trim(stream, shift, plan.end, place)
     return [*chapters, *arguments, *_attach(plan, covers, folder)]
+
+
+def _alone(plan: Plan, video: Joined, folder: Path) -> list[str]:
+    """The video of a source that cannot be read again, with the tags that were read from it."""
+    arguments = ["-map", "0:0", "-c", "copy", "-map_metadata:g", "-1", "-map_metadata:s:0", "-1"]
+    first = Fraction(0) if plan.trimmed else max(video.first, Fraction(0))
+    arguments += [*_known_name(plan, video, 0), *_shift(first - video.lead, video, 0)]
+    if plan.info is None:
+        return arguments
+    known = plan.info.video
+    arguments += ["-disposition:0", "+".join(known.dispositions) or "0"]
+    for key, value in plan.info.metadata.items():
+        written_later = key == "creation_time" and plan.created is not None
+        if not written_later and tag_name(key) not in (*BRANDS, "encoder"):
+            arguments += ["-metadata", f"{key}={value}"]
+    for key, value in known.metadata.items():
+        arguments += ["-metadata:s:0", f"{key}={value}"]
+    arguments += _changed_tags(plan, known, True, 0)
+    return [*_chapters(plan, video.first if plan.trimmed else Fraction(0), folder), *arguments]
+
+
+def _known_name(plan: Plan, video: Joined, place: int) -> list[str]:
+    """Apple's players know H.265 by this name only."""
+    apple = video.codec == "h265" and plan.container in MP4_LIKE
+    return [f"-tag:{place}", "hvc1"] if apple else []
 
 
 def _changed_tags(plan: Plan, stream: StreamInfo, is_video: bool, place: int) -> list[str]:
@@ -282,7 +306,7 @@ def _trim(stream: StreamInfo, shift: Fraction, end: Fraction | None, place: int)
 
 def _chapters(plan: Plan, shift: Fraction, folder: Path) -> list[str]:
     """Chapters as they are, or those of the selected part on the output's clock."""
-    if plan.info is None or not plan.trimmed:
+    if plan.info is None or (plan.source is not None and not plan.trimmed):
         return ["-map_chapters", "0"]
     lines = [";FFMETADATA1"]
     for start, end, tags in plan.info.chapters:
@@ -295,7 +319,8 @@ def _chapters(plan: Plan, shift: Fraction, folder: Path) -> list[str]:
         lines += [f"{_escaped(key)}={_escaped(value)}" for key, value in tags.items()]
     path = folder / "chapters.ffmetadata"
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    return ["-f", "ffmetadata", "-i", ffmpeg.url(path), "-map_chapters", "2"]
+    place = 1 if plan.source is None else 2
+    return ["-f", "ffmetadata", "-i", ffmpeg.url(path), "-map_chapters", str(place)]
 
 
 def _escaped(text: str) -> str:

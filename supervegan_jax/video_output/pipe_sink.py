@@ -36,7 +36,13 @@ class SampleSink:
     resumed = False
 
     def __init__(
-        self, file: IO[bytes], kind: str, fmt: FrameFormat, source: Source, options: EncodeOptions
+        self,
+        file: IO[bytes],
+        kind: str,
+        fmt: FrameFormat,
+        source: Source,
+        options: EncodeOptions,
+        drop: Sequence[int] = (),
     ) -> None:
         """Writes nothing yet.
 
@@ -46,6 +52,7 @@ class SampleSink:
           fmt: of the frames to be written.
           source: for its rate and the shape of its samples.
           options: of which only `pix_fmt` may be given.
+          drop: indices of streams that the user gives up.
 
         Raises:
           ValueError: options of an encoder, or a sample format that `kind` does not have.
@@ -64,7 +71,7 @@ class SampleSink:
             stored = dataclasses.replace(fmt, subsampling=subsampling, bit_depth=depth)
             self._head = y4m.header(stored, source.rate, source.picture.sample_aspect_ratio)
             self._marker = y4m.FRAME
-        self.notes = _sample_notes(kind, fmt, source, self._stored)
+        self.notes = _sample_notes(kind, fmt, source, self._stored, drop)
         self._kind, self._rate, self._time_base = kind, source.rate, source.time_base
         self._first = self._last = 0
         self._even = True
@@ -130,8 +137,16 @@ def _sample_format(kind: str, fmt: FrameFormat, wanted: str | None) -> str:
     return wanted or fmt.pixel_format
 
 
-def _sample_notes(kind: str, fmt: FrameFormat, source: Source, stored: str) -> tuple[str, ...]:
+def _sample_notes(
+    kind: str, fmt: FrameFormat, source: Source, stored: str, drop: Sequence[int]
+) -> tuple[str, ...]:
     notes = []
+    kept = () if source.info is None else mux.copied_streams(source.info, drop)
+    others = [str(stream) for stream in kept if source.info and stream is not source.info.video]
+    if others:
+        notes.append(f"{kind} holds the video alone; left out: {', '.join(others)}")
+    if source.picture.display_matrix is not None:
+        notes.append(f"{kind} cannot say that the video is to be turned or flipped for showing")
     if kind == "rawvideo":
         rate = f"{float(source.rate):.6g}"
         notes.append(f"standard output is {fmt.width}x{fmt.height} {stored}, {rate} frames/s")

@@ -103,7 +103,7 @@ def open_sink(
     kind = format_of(path, output_format)
     piped = os.fspath(path) == "-"
     if kind in SAMPLE_FORMATS:
-        return SampleSink(sys.stdout.buffer, kind, fmt, source, options)
+        return SampleSink(sys.stdout.buffer, kind, fmt, source, options, drop)
     target = Path(path) if piped else check_target(Path(path), source, overwrite)
     settings = VideoSettings(
         encoding=encoders.resolve(options, fmt, kind),
@@ -120,13 +120,12 @@ def open_sink(
 
 
 def _plan(source: Source, container: str, drop: Sequence[int], piped: bool) -> Plan:
-    """What is copied beside the video: nothing from a pipe, which can be read only once."""
+    """What is copied beside the video: tags alone from a pipe, which can be read only once."""
     kept = () if source.info is None else mux.copied_streams(source.info, drop)
     _check_pipe(source, kept)
-    copied = source.path is not None and source.info is not None
     return Plan(
-        source=source.path if copied else None,
-        info=source.info if copied else None,
+        source=None if source.info is None else source.path,
+        info=source.info,
         container=container,
         kept=kept,
         start=source.start,
