@@ -10,12 +10,11 @@ from pathlib import Path
 
 from supervegan_jax.command_line import Parser, run
 from supervegan_jax.exported.files import FORMATS, write_export
-from supervegan_jax.weights.interpolation import amplify_detail, interpolate
+from supervegan_jax.weights.interpolation import interpolate, set_detail
 from supervegan_jax.weights.load import load_model, load_workdir
 from supervegan_jax.weights.model_file import (
     CARD_FILE,
     LoadedModel,
-    generator_from_fields,
     save_model,
 )
 
@@ -82,22 +81,12 @@ def _load(options: argparse.Namespace) -> LoadedModel:
         model = load_model(options.model)
     if model.exported is not None:
         raise ValueError(f"{path} is exported already; give the network it was made of")
-    card, params = {**model.card, "name": options.directory.resolve().name}, model.params
-    if options.interpolate_from is not None:
-        first = load_model(options.interpolate_from)
-        groups = None
-        card["interpolation"] = {"first": first.card["name"], "alpha": options.alpha}
-        if options.interpolate_groups is not None:
-            groups = card["interpolation"]["groups"] = options.interpolate_groups.split(",")
-        params = interpolate(first, model, options.alpha, groups)
-    if options.detail_gain is not None:
-        params = amplify_detail(params, options.detail_gain)
-        card["detail_gain"] = options.detail_gain * card.get("detail_gain", 1)
-    generator = model.generator
-    if options.detail_floor is not None:
-        card["generator"] = {**card["generator"], "detail_floor": options.detail_floor}
-        generator = generator_from_fields(card["generator"])
-    return dataclasses.replace(model, generator=generator, params=params, card=card)
+    first = options.interpolate_from and load_model(options.interpolate_from)
+    groups = options.interpolate_groups and options.interpolate_groups.split(",")
+    name = options.directory.resolve().name
+    mixed = model if not first else interpolate(first, model, options.alpha, groups)
+    changed = set_detail(mixed, options.detail_gain, options.detail_floor)
+    return dataclasses.replace(changed, card={**changed.card, "name": name})
 
 
 def main(arguments: list[str] | None = None) -> int | None:

@@ -17,7 +17,7 @@ from supervegan_jax.exported.network import difference, network_function
 from supervegan_jax.ops.resize import upsample_bicubic
 from supervegan_jax.video_input.frames import FrameFormat
 from supervegan_jax.weights import load_model
-from supervegan_jax.weights.interpolation import amplify_detail
+from supervegan_jax.weights.interpolation import interpolate, set_detail
 
 ONE = {"devices": (jax.devices()[0],), "batch_size": 2}
 # Between them a layer of every kind: with and without blocks, on both grids.
@@ -160,6 +160,7 @@ def test_detail_is_made_stronger_when_training_is_over(tmp_path):
     export.main([*words, "--detail-gain", "1.5", "--detail-floor", "0.6"])
     strong, plain = load_model(str(tmp_path / "strong")), load_model("supervegan4_small")
     assert strong.card["detail_gain"] == 1.5 and plain.generator.detail_floor == 0.4
+    assert "scores" in plain.card and not {"scores", "limits"} & set(strong.card)
     frames = np.random.default_rng(0).random((5, 16, 16, 3), np.float32)
 
     def enhanced(model, stage):
@@ -172,8 +173,10 @@ def test_detail_is_made_stronger_when_training_is_over(tmp_path):
     for wrong in ("0", "-1", "nan", "inf"):
         with pytest.raises(ValueError, match=f"detail gain {float(wrong)}; above 0 is accepted"):
             export.main([*words, "--overwrite", "--detail-gain", wrong])
+    with pytest.raises(ValueError, match="model is exported already; give the network it was"):
+        interpolate(dataclasses.replace(plain, exported=object(), card={"name": "model"}), plain, 1)
     with pytest.raises(ValueError, match="has no stage B, and so no detail"):
-        amplify_detail({"train": {}}, 2.0)
+        set_detail(dataclasses.replace(plain, params={"train": {}}), 2.0)
 
 
 def test_the_command_writes_what_is_asked_for(exported, tmp_path, capsys):
