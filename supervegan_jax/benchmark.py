@@ -11,7 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from supervegan_jax.command_line import Parser, run
+from supervegan_jax.command_line import Parser, read_names, run
 
 _BATCH_SIZE = 8  # a divisor of that of every configuration
 _MEASURES = ("forward", "end-to-end", "training")
@@ -53,6 +53,8 @@ def main(arguments: list[str] | None = None) -> int | None:
     outputs = tuple(_size(text) for text in options.output_size)
     if options.seconds <= 0:
         raise ValueError(f"--seconds {options.seconds:g}; more than 0 is accepted")
+    if options.batch_size is not None and options.batch_size < 1:
+        raise ValueError(f"--batch-size {options.batch_size}; at least 1 is accepted")
     for path in (options.json, options.plot):
         if path is not None and not path.parent.is_dir():
             raise ValueError(f"{path}: there is no folder {path.parent}")
@@ -74,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int | None:
     from supervegan_jax.training.workdir import write_json
 
     default = known_names() if options.count_only else own_names()
-    names = options.models.split(",") if options.models else default
+    names = read_names(options.models or "") or default
     models = [load_network(name) for name in names]
     if options.count_only:
         print(table.header(counted=True))

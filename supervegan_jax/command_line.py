@@ -4,17 +4,52 @@ import argparse
 import ctypes
 import io
 import os
+import re
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import NoReturn
 
 
 class Parser(argparse.ArgumentParser):
     """Command lines whose errors are one line, like every other error."""
 
+    def parse_intermixed_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
+    ) -> argparse.Namespace:
+        """Reads options and names in any order; behind "--" all are names of files."""
+        words = list(sys.argv[1:] if args is None else args)
+        if "--" in words:
+            at = words.index("--")
+            names = [f"./{w}" if w.startswith("-") and w != "-" else w for w in words[at + 1 :]]
+            words = [*words[:at], *names]
+        return super().parse_intermixed_args(words, namespace)
+
     def error(self, message: str) -> NoReturn:
         """Raises what `run` shows."""
         raise ValueError(message)
+
+
+def read_names(text: str) -> tuple[str, ...]:
+    """The names of "one,other", each once."""
+    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+
+
+def read_seconds(text: str) -> float:
+    """A time as ffmpeg takes it: seconds, or [HOURS:]MINUTES:SECONDS, with a fraction or without.
+
+    Raises:
+      argparse.ArgumentTypeError: it is none.
+    """
+    clock = re.fullmatch(r"(?:(\d+):)?(\d+):(\d+(?:\.\d*)?)", text)
+    if clock is not None:
+        return 3600 * int(clock[1] or 0) + 60 * int(clock[2]) + float(clock[3])
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: seconds are accepted, such as 90.5, or HOURS:MINUTES:SECONDS"
+        ) from None
 
 
 def run(command: Callable[[], int | None]) -> None:
@@ -45,12 +80,19 @@ def run(command: Callable[[], int | None]) -> None:
 def keep_compiled_programs() -> None:
     """Lets JAX keep what it compiles in the user's cache, so that the next start needs not again.
 
-    It goes to `JAX_COMPILATION_CACHE_DIR` if that is set; empty, nothing is kept. JAX reads the
-    variable when it is first imported.
+    It goes to `JAX_COMPILATION_CACHE_DIR` if that is set; empty, or where nothing can be written,
+    nothing is kept. JAX reads the variable when it is first imported.
     """
+    name = "JAX_COMPILATION_CACHE_DIR"
     home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
     if os.path.isabs(home):  # a user without a home has no cache
-        os.environ.setdefault("JAX_COMPILATION_CACHE_DIR", f"{home}/supervegan_jax/xla")
+        os.environ.setdefault(name, f"{home}/supervegan_jax/xla")
+    if folder := os.environ.get(name):
+        nearest = next(p for p in (Path(folder), *Path(folder).absolute().parents) if p.exists())
+        if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
+            # JAX would complain of every program.
+            print(f"note: {folder} cannot be written, so no program is kept", file=sys.stderr)
+            os.environ[name] = ""
 
 
 _TRIM_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -4, -8  # of glibc's malloc.h

@@ -9,7 +9,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from supervegan_jax.command_line import Parser, run
+from supervegan_jax.command_line import Parser, read_names, run
 
 
 def parse(arguments: list[str] | None = None) -> argparse.Namespace:
@@ -55,7 +55,6 @@ def main(arguments: list[str] | None = None) -> int | None:
     # After the flags: their errors should come at once.
     from data_prep.clips import embedded_clip
     from supervegan_jax.benchmarking.training import load_config
-    from supervegan_jax.rate_distortion.arguments import read_names
     from supervegan_jax.training.loop import Terminated
     from supervegan_jax.trials.job import dry_run, run_experiment
     from supervegan_jax.trials.plan import set_field

@@ -166,6 +166,7 @@ def test_a_step_is_timed_on_the_windows_of_its_network(truths):
     ("words", "message"),
     [
         (["--seconds", "0"], "--seconds 0; more than 0"),
+        (["--batch-size", "0"], "--batch-size 0; at least 1 is accepted"),
         (["--output-size", "1280"], "--output-size 1280: WxH with multiples of 8"),
         (["--output-size", "1284x720"], "--output-size 1284x720"),
         (["--output-size", "0x720"], "--output-size 0x720"),

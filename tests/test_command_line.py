@@ -1,5 +1,6 @@
 """What every command does before it begins."""
 
+import argparse
 import ctypes
 import os
 import subprocess
@@ -7,7 +8,7 @@ import sys
 
 import pytest
 
-from supervegan_jax.command_line import keep_compiled_programs
+from supervegan_jax.command_line import Parser, keep_compiled_programs, read_names, read_seconds
 
 NAME = "JAX_COMPILATION_CACHE_DIR"
 
@@ -26,6 +27,45 @@ def test_compiled_programs_are_kept_in_the_users_cache(monkeypatch, environment,
     monkeypatch.setattr(os, "environ", dict(environment))
     keep_compiled_programs()
     assert os.environ.get(NAME) == kept
+
+
+def test_where_nothing_can_be_written_no_program_is_kept(monkeypatch, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    for folder in (tmp_path / "file" / "deep", tmp_path / "shut" / "deep"):
+        monkeypatch.setattr(os, "environ", {"HOME": "/h", NAME: str(folder)})
+        keep_compiled_programs()
+        assert os.environ[NAME] == ""
+        told = f"note: {folder} cannot be written, so no program is kept\n"
+        assert capsys.readouterr().err == told
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [("90.5", 90.5), ("0:01:30", 90), ("1:30.25", 90.25), ("10:00:00", 36_000), ("-1", -1)],
+)
+def test_times_are_ffmpegs(text, seconds):
+    assert read_seconds(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "soon", "1:2:3:4", "1:-2", "00:00:01:00", "1h"])
+def test_other_times_are_refused(text):
+    with pytest.raises(
+        argparse.ArgumentTypeError, match=r"seconds are accepted, such as 90\.5, or"
+    ):
+        read_seconds(text)
+
+
+def test_names_are_read_once_each():
+    assert read_names(" one, other,,one,") == ("one", "other")
+
+
+def test_behind_two_dashes_all_are_names():
+    parser = Parser()
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("-x", action="store_true")
+    options = parser.parse_intermixed_args(["a", "-x", "--", "-", "-x", "--"])
+    assert (options.names, options.x) == (["a", "-", "./-x", "./--"], True)
 
 
 # glibc's own count of the bytes it has mapped apart for large blocks, before and after `keep`.

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from supervegan_jax.command_line import Parser
+from supervegan_jax.command_line import Parser, read_seconds
 from supervegan_jax.enhancement.choice import AUTOMATIC
 
 
@@ -16,13 +16,13 @@ def parse(description: str, arguments: list[str] | None = None) -> argparse.Name
     parser = Parser(
         prog="supervegan-enhance",
         description=description,
-        epilog="a file name that begins with a dash: ./-name",
+        epilog="a file name that begins with a dash: ./-name, or behind --",
     )
     add = parser.add_argument
     add("input", nargs="?", metavar="INPUT", help="a video file, or - for standard input")
     add("output", nargs="?", metavar="OUTPUT", help="the file to write, or - for standard output")
-    add("--start", "-ss", type=float, metavar="SECONDS", help="begin there")
-    add("--duration", "-t", type=float, metavar="SECONDS", help="end after so long")
+    add("--start", "-ss", type=read_seconds, metavar="TIME", help="seconds or 0:01:30: begin there")
+    add("--duration", "-t", type=read_seconds, metavar="TIME", help="end after so long")
     add("--overwrite", "-y", action="store_true", help="replace an existing output")
     add("--dry-run", action="store_true", help="only tell what would be done")
     _add_model(parser)
@@ -46,7 +46,8 @@ def _add_model(parser: Parser) -> None:
     add(
         "--model",
         default=AUTOMATIC,
-        help="a shipped name, a training workdir or an exported file; auto chooses a shipped one "
+        help="a shipped name, a training workdir, an exported folder or file, or another system's "
+        "published .pth or .h5 file; auto chooses a shipped one "
         "by the input's size and bitrate, and says which and why (default: %(default)s)",
     )
     add("--list-models", action="store_true", help="print the shipped models")

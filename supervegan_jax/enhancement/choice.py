@@ -45,7 +45,8 @@ def choose(
     if bits_per_pixel is not None:
         rate += f" ({bits_per_pixel:.3f} bits a pixel)"
     larger = f"{width * scale}x{height * scale}"
-    why = f"{larger} is nearest to {_LINES} lines"
+    other = 6 - scale
+    why = f"{larger} is nearer to {_LINES} lines than {width * other}x{height * other}"
     if enlarge_most and lines >= _LINES / math.sqrt(8):
         why = f"a picture as rich as this fills {larger}"
     small, best = NETWORKS[scale], ACCELERATED[scale]

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from supervegan_jax.command_line import Parser
+from supervegan_jax.command_line import Parser, read_names
 
 
 def add_protocol(parser: Parser) -> None:
@@ -34,7 +34,6 @@ def run_protocol(options: argparse.Namespace) -> None:
     from supervegan_jax.protocols.catalogue import PRESETS, describe, find_preset
     from supervegan_jax.protocols.job import Options
     from supervegan_jax.protocols.job import run_protocol as run
-    from supervegan_jax.rate_distortion.arguments import read_names
 
     if options.list:
         print(describe())

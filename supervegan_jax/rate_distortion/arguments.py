@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from supervegan_jax.command_line import Parser
+from supervegan_jax.command_line import Parser, read_names
 from supervegan_jax.enhancement.choice import NETWORKS
 from supervegan_jax.rate_distortion.config_file import add_config
 
@@ -87,11 +87,6 @@ def add_advise(parser: Parser) -> None:
     )
     _add_shared(parser, "lpips,vmaf,psnr")
     parser.set_defaults(work=run_advise)
-
-
-def read_names(text: str) -> tuple[str, ...]:
-    """The names of "one,other", each once."""
-    return tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
 
 
 def run_rd(options: argparse.Namespace) -> None:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from supervegan_jax.command_line import Parser
+from supervegan_jax.command_line import Parser, read_names
 from supervegan_jax.rate_distortion.arguments import add_workdir, workdir_of
 
 
@@ -53,7 +53,6 @@ def _add_places(parser: Parser) -> None:
 
 def run_crops(options: argparse.Namespace) -> None:
     """Writes the picture."""
-    from supervegan_jax.rate_distortion.arguments import read_names
     from supervegan_jax.report.crop_sheet import SheetOptions, write_sheet
 
     wanted = SheetOptions(

@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from supervegan_jax.command_line import Parser
+from supervegan_jax.command_line import Parser, read_names
 
 
 def add_arguments(parser: Parser) -> None:
@@ -28,7 +28,6 @@ def add_arguments(parser: Parser) -> None:
 def run(arguments: argparse.Namespace) -> None:
     """Analyses, writes what is asked for and prints tables."""
     from supervegan_jax.evaluation.results import check_outputs, write_whole
-    from supervegan_jax.rate_distortion.arguments import read_names
     from supervegan_jax.study.analysis import figures, results
     from supervegan_jax.study.analysis.equivalency import Options
     from supervegan_jax.study.analysis.job import analyse

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from supervegan_jax.command_line import Parser
+from supervegan_jax.command_line import Parser, read_names
 from supervegan_jax.enhancement.choice import NETWORKS
 
 
@@ -61,7 +61,6 @@ def add_prepare(parser: Parser) -> None:
 def run_prepare(options: argparse.Namespace) -> None:
     """Makes a study's folder."""
     from data_prep.clips import embedded_clip
-    from supervegan_jax.rate_distortion.arguments import read_names
     from supervegan_jax.rate_distortion.settings import read_numbers
     from supervegan_jax.report.crops import read_size
     from supervegan_jax.study.design import Counts

@@ -29,6 +29,7 @@ class Codec:
       preset: the default.
       presets: all of them, the fastest first.
       even: whether chroma shared by two pixels needs an even size.
+      whole_crf: whether the scale has no fractions.
     """
 
     encoder: str
@@ -37,15 +38,16 @@ class Codec:
     preset: str
     presets: tuple[str, ...]
     even: bool
+    whole_crf: bool
 
 
 # Enhanced film at 1280x720 chose the defaults: x264's medium takes 2.6 times as long as veryfast
 # for a sixth fewer bits of the same SSIM, x265's medium 1.5 times as long as faster for none.
 CODECS: Final = {
-    "h264": Codec("libx264", 17, 51, "veryfast", X26X_PRESETS, True),
-    "h265": Codec("libx265", 20, 51, "faster", X26X_PRESETS, True),
-    "vp9": Codec("libvpx-vp9", 24, 63, "5", tuple(str(n) for n in range(8, -1, -1)), False),
-    "av1": Codec("libsvtav1", 24, 63, "8", tuple(str(n) for n in range(13, -1, -1)), True),
+    "h264": Codec("libx264", 17, 51, "veryfast", X26X_PRESETS, True, False),
+    "h265": Codec("libx265", 20, 51, "faster", X26X_PRESETS, True, False),
+    "vp9": Codec("libvpx-vp9", 24, 63, "5", tuple(str(n) for n in range(8, -1, -1)), False, True),
+    "av1": Codec("libsvtav1", 24, 63, "8", tuple(str(n) for n in range(13, -1, -1)), True, True),
 }
 # What people and ffmpeg also call them.
 OTHER_NAMES: Final = {"hevc": "h265", **{codec.encoder: name for name, codec in CODECS.items()}}
@@ -122,7 +124,9 @@ def resolve(options: EncodeOptions, fmt: FrameFormat, container: str) -> Encodin
     codec = CODECS[name]
     crf = codec.crf if options.crf is None else options.crf
     if not 0 <= crf <= codec.highest_crf:
-        raise ValueError(f"crf {crf}: must be 0 to {codec.highest_crf} for {name}")
+        raise ValueError(f"crf {crf:g}: must be 0 to {codec.highest_crf} for {name}")
+    if codec.whole_crf and crf != int(crf):
+        raise ValueError(f"crf {crf:g}: must be a whole number for {name}")
     preset = codec.preset if options.preset is None else str(options.preset)
     if preset not in codec.presets:
         raise ValueError(f"preset {preset!r}: must be one of {', '.join(codec.presets)} for {name}")

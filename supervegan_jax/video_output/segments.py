@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import av
 import numpy as np
@@ -202,8 +202,8 @@ def join(paths: list[Path], destination: Path, settings: VideoSettings) -> Joine
         "fflags": "+bitexact",
     }
     with av.open(ffmpeg.url(destination), "w", format="mp4", options=options) as file:
-        stream = file.add_stream(encoders.CODECS[settings.encoding.codec].encoder)
-        assert isinstance(stream, av.VideoStream)
+        encoder = encoders.CODECS[settings.encoding.codec].encoder
+        stream = cast(av.VideoStream, file.add_stream(encoder))
         settings.open(stream.codec_context)
         if settings.picture.display_matrix is not None:
             stream.set_display_matrix(settings.picture.display_matrix)

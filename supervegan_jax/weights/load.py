@@ -82,7 +82,7 @@ def _find(name: str, shipped: Path) -> LoadedModel:
     shipped_names = f"shipped are {', '.join(known)}" if known else "none is shipped"
     raise ValueError(
         f"no model {name!r}: {shipped_names}; a training workdir, an exported folder or "
-        "file with its card is accepted too"
+        "file with its card and a published .pth or .h5 file are accepted too"
     )
 
 

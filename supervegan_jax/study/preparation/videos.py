@@ -95,11 +95,11 @@ def make_videos(
 
     def make(video: Shown) -> None:
         path = folder / MEDIA / video.name
-        if video.way is None:
+        if video.way is None or video.encoded is None:
             source = video.reference.path if video.encoded is None else video.encoded.path
             psnr = encode_for_browser(source, path, crf=settings.crf, window=video.window)
         else:
-            psnr = _make_enhanced(video, path, settings.crf)
+            psnr = _make_enhanced(video, video.encoded, video.way, path, settings.crf)
         known = {"psnr_db": psnr if math.isfinite(psnr) else None, "file": video.name}
         workspace.write("shown", video.key, known)
 
@@ -114,24 +114,23 @@ def _made(workspace: Workspace, folder: Path, video: Shown) -> bool:
     return known is not None and (folder / MEDIA / video.name).is_file()
 
 
-def _make_enhanced(video: Shown, path: Path, crf: int) -> float:
+def _make_enhanced(video: Shown, encoded: Encoded, way: Way, path: Path, crf: int) -> float:
     reference, window = video.reference, video.window
-    assert video.way is not None and video.encoded is not None
-    source = open_source(video.encoded.path)
-    fmt = source.format.scaled(video.way.scale)
+    source = open_source(encoded.path)
+    fmt = source.format.scaled(way.scale)
     if fmt != FrameFormat(reference.width, reference.height):
-        raise ValueError(f"{video.encoded.path} is not what was planned; remove it")
+        raise ValueError(f"{encoded.path} is not what was planned; remove it")
     whole = Window(0, 0, window.width, window.height)
     with tempfile.TemporaryDirectory() as place:
         exact = Path(place, "frames.mkv")
         with LosslessWriter(
             exact, width=window.width, height=window.height, fps=reference.fps
         ) as writer:
-            for frame in video.way.frames(source):
+            for frame in way.frames(source):
                 writer.write(cut_planes(frame.planes, window))
         if writer.frame_count != reference.frame_count:
             raise ValueError(
-                f"{video.encoded.path} gave {writer.frame_count} frames of {reference.frame_count}"
+                f"{encoded.path} gave {writer.frame_count} frames of {reference.frame_count}"
             )
         return encode_for_browser(exact, path, crf=crf, window=whole)
 

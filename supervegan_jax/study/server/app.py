@@ -5,7 +5,7 @@ import dataclasses
 import math
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
@@ -178,13 +178,13 @@ def _token_of(request: Request) -> str | None:
     return request.cookies.get(COOKIE)
 
 
-def _told(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
+def _told(request: Request, failure: Exception) -> Response:
+    error = cast(HTTPException, failure)
     return JSONResponse({"error": error.detail}, error.status_code, headers=error.headers)
 
 
-def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)
+def _refused(request: Request, failure: Exception) -> Response:
+    error = cast(Refused, failure)
     content: dict[str, Any] = {"error": error.reason}
     headers = {}
     if error.retry_after is not None:
