@@ -93,6 +93,11 @@ class VideoFrame:
     corrupt: bool = False
     coded_bytes: int = 0
 
+    def check_turn(self, index: int) -> None:
+        """Raises `ValueError` unless the frame is the one with that index."""
+        if self.index != index:
+            raise ValueError(f"frame {self.index} was written where {index} comes next")
+
     def check(self, expected: FrameFormat) -> None:
         """Raises `ValueError` unless the planes have the shapes and the type of `expected`."""
         shapes = tuple(plane.shape for plane in self.planes)

@@ -79,8 +79,7 @@ class FileSink:
           ValueError: it is not the next one, or has other planes than the format says.
           OSError: the disk is full.
         """
-        if frame.index != self._next:
-            raise ValueError(f"frame {frame.index} was written where {self._next} comes next")
+        frame.check_turn(self._next)
         if self._last_pts is not None and frame.pts <= self._last_pts:
             raise ValueError(f"frame {frame.index}: timestamp {frame.pts} is not a later one")
         size = self._settings.encoding.segment_frames

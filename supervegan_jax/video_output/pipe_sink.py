@@ -94,8 +94,7 @@ class SampleSink:
           ValueError: it is not the next one, or has other planes than the format says.
           BrokenPipeError: nobody reads any more.
         """
-        if frame.index != self._next:
-            raise ValueError(f"frame {frame.index} was written where {self._next} comes next")
+        frame.check_turn(self._next)
         frame.check(self._format)
         self._check_time(frame)
         self._file.write((self._head if self._next == 0 else b"") + self._marker)
@@ -213,8 +212,7 @@ class StreamSink:
           ValueError: it is not the next one, or has other planes than the format says.
           BrokenPipeError: nobody reads any more.
         """
-        if frame.index != self._next:
-            raise ValueError(f"frame {frame.index} was written where {self._next} comes next")
+        frame.check_turn(self._next)
         self._first = frame.pts if self._next == 0 else self._first
         pts = frame.pts - self._first
         self._durations[pts] = frame.duration
