@@ -10,7 +10,7 @@ import os
 import re
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Final
@@ -213,7 +213,7 @@ def _arguments(plan: Plan, video: Joined, folder: Path) -> list[str]:
         blank = ["creation_time"] * (plan.created is not None)
         blank += [key for key in BRANDS if key in plan.info.metadata]
         arguments += [word for key in blank for word in ("-metadata", f"{key}=")]
-    chapters, rate = _chapters(plan, shift, folder), plan.rate
+    chapters = _chapters(plan, shift, folder)
     # Matroska keeps cover art as attached files.
     covers = plan.covers() if plan.container == "mkv" else []
     streams = [stream for stream in plan.kept if stream not in covers]
@@ -225,10 +225,7 @@ def _arguments(plan: Plan, video: Joined, folder: Path) -> list[str]:
         arguments += _changed_tags(plan, stream, is_video, place)
         if is_video:
             arguments += _shift(video.first - video.lead - shift, video, place)
-            arguments += _known_name(plan, video, place)
-            if rate is not None and "timecode" in stream.metadata:
-                # A time code counts frames, so its track needs to know how many make a second.
-                arguments += [f"-r:{place}", f"{rate.numerator}/{rate.denominator}"]
+            arguments += _naming(plan, video, stream.metadata, place)
         elif plan.trimmed and stream.kind != "attachment" and stream not in plan.covers():
             arguments += _trim(stream, shift, plan.end, place)
     return [*chapters, *arguments, *_attach(plan, covers, folder)]
@@ -238,10 +235,11 @@ def _alone(plan: Plan, video: Joined, folder: Path) -> list[str]:
     """The video of a source that cannot be read again, with the tags that were read from it."""
     arguments = ["-map", "0:0", "-c", "copy", "-map_metadata:g", "-1", "-map_metadata:s:0", "-1"]
     first = Fraction(0) if plan.trimmed else max(video.first, Fraction(0))
-    arguments += [*_known_name(plan, video, 0), *_shift(first - video.lead, video, 0)]
+    arguments += _shift(first - video.lead, video, 0)
     if plan.info is None:
-        return arguments
+        return arguments + _naming(plan, video, {}, 0)
     known = plan.info.video
+    arguments += _naming(plan, video, known.metadata, 0)
     arguments += ["-disposition:0", "+".join(known.dispositions) or "0"]
     for key, value in plan.info.metadata.items():
         written_later = key == "creation_time" and plan.created is not None
@@ -253,10 +251,16 @@ def _alone(plan: Plan, video: Joined, folder: Path) -> list[str]:
     return [*_chapters(plan, video.first if plan.trimmed else Fraction(0), folder), *arguments]
 
 
-def _known_name(plan: Plan, video: Joined, place: int) -> list[str]:
-    """Apple's players know H.265 by this name only."""
-    apple = video.codec == "h265" and plan.container in MP4_LIKE
-    return [f"-tag:{place}", "hvc1"] if apple else []
+def _naming(plan: Plan, video: Joined, tags: Mapping[str, str], place: int) -> list[str]:
+    """What the muxer has to be told of the video beside its tags."""
+    words, rate = [], plan.rate
+    if video.codec == "h265" and plan.container in MP4_LIKE:
+        # Apple's players know H.265 by this name only.
+        words += [f"-tag:{place}", "hvc1"]
+    if rate is not None and "timecode" in tags:
+        # A time code counts frames, so its track needs to know how many make a second.
+        words += [f"-r:{place}", f"{rate.numerator}/{rate.denominator}"]
+    return words
 
 
 def _changed_tags(plan: Plan, stream: StreamInfo, is_video: bool, place: int) -> list[str]:
