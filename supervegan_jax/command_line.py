@@ -88,7 +88,9 @@ def keep_compiled_programs() -> None:
     if os.path.isabs(home):  # a user without a home has no cache
         os.environ.setdefault(name, f"{home}/supervegan_jax/xla")
     if folder := os.environ.get(name):
-        nearest = next(p for p in (Path(folder), *Path(folder).absolute().parents) if p.exists())
+        # The nearest that can be seen: what lies behind a closed door is not there.
+        places = (Path(folder).absolute(), *Path(folder).absolute().parents)
+        nearest = next(place for place in places if os.path.exists(place))
         if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
             # JAX would complain of every program.
             print(f"note: {folder} cannot be written, so no program is kept", file=sys.stderr)

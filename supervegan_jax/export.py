@@ -81,11 +81,12 @@ def _load(options: argparse.Namespace) -> LoadedModel:
         model = load_model(options.model)
     if model.exported is not None:
         raise ValueError(f"{path} is exported already; give the network it was made of")
-    first = options.interpolate_from and load_model(options.interpolate_from)
-    groups = options.interpolate_groups and options.interpolate_groups.split(",")
+    if options.interpolate_from is not None:
+        groups = options.interpolate_groups
+        first = load_model(options.interpolate_from)
+        model = interpolate(first, model, options.alpha, groups and groups.split(","))
     name = options.directory.resolve().name
-    mixed = model if not first else interpolate(first, model, options.alpha, groups)
-    changed = set_detail(mixed, options.detail_gain, options.detail_floor)
+    changed = set_detail(model, options.detail_gain, options.detail_floor)
     return dataclasses.replace(changed, card={**changed.card, "name": name})
 
 

@@ -5,6 +5,7 @@ import ctypes
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -29,9 +30,14 @@ def test_compiled_programs_are_kept_in_the_users_cache(monkeypatch, environment,
     assert os.environ.get(NAME) == kept
 
 
+def _closed(path):
+    raise PermissionError(13, "Permission denied", str(path))
+
+
 def test_where_nothing_can_be_written_no_program_is_kept(monkeypatch, tmp_path, capsys):
     (tmp_path / "file").touch()
     monkeypatch.setattr(os, "access", lambda path, mode: path != tmp_path)
+    monkeypatch.setattr(Path, "exists", _closed)
     for folder in (tmp_path / "file" / "deep", tmp_path / "shut" / "deep"):
         monkeypatch.setattr(os, "environ", {"HOME": "/h", NAME: str(folder)})
         keep_compiled_programs()

@@ -86,7 +86,7 @@ def test_another_size_in_the_middle_ends_the_output_there(tmp_path):
     ]
     (tmp_path / "both.h264").write_bytes(b"".join(parts))
     broken = enhance(tmp_path / "both.h264", tmp_path / "out.mkv")
-    assert "changes from 64x48 yuv420p to 80x48 yuv420p (at 0.240 s), where" in str(broken)
+    assert "changes from 64x48 yuv420p to 80x48 yuv420p (at 0.240 s); the frames" in str(broken)
     assert len(frame_times(tmp_path / "out.mkv")) == 6
 
 

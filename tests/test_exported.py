@@ -160,6 +160,8 @@ def test_detail_is_made_stronger_when_training_is_over(tmp_path):
     export.main([*words, "--detail-gain", "1.5", "--detail-floor", "0.6"])
     strong, plain = load_model(str(tmp_path / "strong")), load_model("supervegan4_small")
     assert strong.card["detail_gain"] == 1.5 and plain.generator.detail_floor == 0.4
+    trained = dataclasses.replace(plain, card={**plain.card, "training": {"scores": 1, "steps": 2}})
+    assert set_detail(trained, floor=0.6).card["training"] == {"steps": 2}
     assert "scores" in plain.card and not {"scores", "limits"} & set(strong.card)
     frames = np.random.default_rng(0).random((5, 16, 16, 3), np.float32)
 

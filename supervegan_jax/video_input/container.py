@@ -58,6 +58,16 @@ class _Marks:
         return f"{float(self.first or 0):.3f} s ({self.count} place{'s' * (self.count > 1)})"
 
 
+def _index_is_behind(pipe: Pipe) -> bool:
+    """Whether this is an MP4 or MOV (ISO/IEC 14496-12) with its frames before its index."""
+    if pipe.peek(8)[4:] != b"ftyp":
+        return False
+    head, position = pipe.peek(4096), 0
+    while (kind := head[position + 4 : position + 8]) not in (b"mdat", b"moov", b""):
+        position += max(8, int.from_bytes(head[position : position + 4], "big"))
+    return kind == b"mdat"
+
+
 class ContainerSource:
     """A video in a container, read with PyAV; see `supervegan_jax.video_input.source.Source`."""
 
@@ -80,6 +90,7 @@ class ContainerSource:
         self.name = str(path) if path else "standard input"
         self.notes: list[str] = []
         self._pipe = pipe
+        self._index_is_behind = pipe is not None and _index_is_behind(pipe)
         self._opened: tuple[av.container.InputContainer, Iterator[av.VideoFrame]] | None = None
         container = self._open()
         self._info = media.describe(container, self.name)
@@ -112,7 +123,7 @@ class ContainerSource:
             self._refuse_restarts()
 
     def _undecodable(self) -> str:
-        if self._pipe is not None and "mov" in self._info.container:
+        if self._index_is_behind:
             return (
                 f"{self.name}: this MP4 or MOV has its index behind its frames, where a pipe does "
                 "not come back from; give the file, or write it with ffmpeg's -movflags faststart"
@@ -194,7 +205,7 @@ class ContainerSource:
     def _selected(self, decoded: Iterator[av.VideoFrame], first: int) -> Iterator[VideoFrame]:
         low = None if self.start is None else self.start / self.time_base
         high = None if self.end is None else self.end / self.time_base
-        index, last = 0, None
+        index, last, ended = 0, None, None
         fields = _Marks()
         for count, frame in enumerate(decoded):
             pts = self._timestamp(frame, count, last)
@@ -210,7 +221,12 @@ class ContainerSource:
                 self._refuse_fields(fields, index)
             if index >= first:
                 duration = 1 if self._counted else frame.duration
-                planes, size = self._planes(frame, pts, index), cast(int, frame.opaque or 0)
+                try:
+                    planes = self._planes(frame, pts, index)
+                except BrokenStream as error:
+                    ended = error
+                    break
+                size = cast(int, frame.opaque or 0)
                 yield VideoFrame(index, pts, planes, duration, frame.is_corrupt, size)
             index += 1
         if index == 0:
@@ -224,6 +240,8 @@ class ContainerSource:
             self.notes.append(
                 f"its clock restarts at {self._restarts} and was made to go on without a break"
             )
+        if ended is not None:
+            raise ended
         if self._damage.first is not None:
             raise BrokenStream(f"{self.name}: damaged at {self._damage}", self._damage.first)
 
@@ -239,7 +257,7 @@ class ContainerSource:
             message = f"{error} (at {float(at):.3f} s)"
             if index == 0:
                 raise VideoError(message) from None
-            raise BrokenStream(f"{message}, where the output ends", at) from None
+            raise BrokenStream(f"{message}; the frames from there on are left out", at) from None
 
     def _timestamp(self, frame: av.VideoFrame, count: int, last: int | None) -> int:
         if self._counted:

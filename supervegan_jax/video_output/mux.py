@@ -257,7 +257,7 @@ def _naming(plan: Plan, video: Joined, tags: Mapping[str, str], place: int) -> l
     if video.codec == "h265" and plan.container in MP4_LIKE:
         # Apple's players know H.265 by this name only.
         words += [f"-tag:{place}", "hvc1"]
-    if rate is not None and "timecode" in tags:
+    if rate is not None and "timecode" in map(tag_name, tags):
         # A time code counts frames, so its track needs to know how many make a second.
         words += [f"-r:{place}", f"{rate.numerator}/{rate.denominator}"]
     return words

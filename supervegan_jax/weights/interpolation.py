@@ -101,4 +101,7 @@ def set_detail(
 
 def _changed(model: LoadedModel, params: dict[str, Any], told: dict[str, Any]) -> LoadedModel:
     card = {name: value for name, value in model.card.items() if name not in _MEASURED}
+    training = card.get("training")
+    if isinstance(training, dict):
+        card["training"] = {name: x for name, x in training.items() if name not in _MEASURED}
     return dataclasses.replace(model, params=params, card={**card, **told})
