@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Final, cast
 
 import av
-import numpy as np
 from av.codec.context import Flags, ThreadType
 from av.stream import Discard
 
@@ -205,7 +204,7 @@ class ContainerSource:
     def _selected(self, decoded: Iterator[av.VideoFrame], first: int) -> Iterator[VideoFrame]:
         low = None if self.start is None else self.start / self.time_base
         high = None if self.end is None else self.end / self.time_base
-        index, last, ended = 0, None, None
+        index, last, broken = 0, None, None
         fields = _Marks()
         for count, frame in enumerate(decoded):
             pts = self._timestamp(frame, count, last)
@@ -222,9 +221,13 @@ class ContainerSource:
             if index >= first:
                 duration = 1 if self._counted else frame.duration
                 try:
-                    planes = self._planes(frame, pts, index)
-                except BrokenStream as error:
-                    ended = error
+                    planes = self._reader.planes(frame)
+                except VideoError as error:
+                    at = pts * self.time_base
+                    message = f"{error} (at {float(at):.3f} s)"
+                    if index == 0:
+                        raise VideoError(message) from None
+                    broken = BrokenStream(f"{message}; the frames from there on are left out", at)
                     break
                 size = cast(int, frame.opaque or 0)
                 yield VideoFrame(index, pts, planes, duration, frame.is_corrupt, size)
@@ -240,24 +243,14 @@ class ContainerSource:
             self.notes.append(
                 f"its clock restarts at {self._restarts} and was made to go on without a break"
             )
-        if ended is not None:
-            raise ended
+        if broken is not None:
+            raise broken
         if self._damage.first is not None:
             raise BrokenStream(f"{self.name}: damaged at {self._damage}", self._damage.first)
 
     def _refuse_fields(self, fields: _Marks, index: int) -> None:
         if fields.first is not None and index < FRAMES_REFUSED_IF_INTERLACED:
             raise VideoError(media.interlaced(self.name, fields.first))
-
-    def _planes(self, frame: av.VideoFrame, pts: int, index: int) -> tuple[np.ndarray, ...]:
-        try:
-            return self._reader.planes(frame)
-        except VideoError as error:
-            at = pts * self.time_base
-            message = f"{error} (at {float(at):.3f} s)"
-            if index == 0:
-                raise VideoError(message) from None
-            raise BrokenStream(f"{message}; the frames from there on are left out", at) from None
 
     def _timestamp(self, frame: av.VideoFrame, count: int, last: int | None) -> int:
         if self._counted:

@@ -72,7 +72,7 @@ def _find(name: str, shipped: Path) -> LoadedModel:
         return read_export(path)
     if path.suffix in PUBLISHED_SUFFIXES and path.is_file():
         return _load_published(path)
-    if path.is_dir():
+    if name and path.is_dir():
         raise ValueError(f"model {name!r} is a folder with neither {CARD_FILE} nor config.json")
     if path.is_file():
         raise ValueError(
