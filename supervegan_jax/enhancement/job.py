@@ -248,7 +248,7 @@ def _enhance(job: Job, messages: TextIO) -> RunStats:
     if choice is not None:
         print(f"model: {choice}", file=messages)
     with sink:
-        if sink.resumed:
+        if sink.finished_frames:
             earlier = f"note: goes on after {sink.finished_frames} frames of an earlier run"
             if prepared.options.reading.in_turn:
                 earlier += ", which are computed again: the others depend on them"

@@ -35,9 +35,7 @@ class FileSink:
         self.notes = notes
         self._plan = plan
         manifest = partial_work.make_manifest(source, settings, dict(job), drop)
-        self.resumed, self._lock = partial_work.claim(
-            self.folder, manifest, overwrite, source.path is None
-        )
+        self._lock = partial_work.claim(self.folder, manifest, overwrite, source.path is None)
         try:
             # The number of threads belongs to the work that lies there already.
             threads = json.loads((self.folder / "manifest.json").read_text())["threads"]

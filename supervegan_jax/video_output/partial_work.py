@@ -59,10 +59,10 @@ def _identity(path: Path) -> dict[str, Any]:
     return {"size": status.st_size, "mtime_ns": status.st_mtime_ns, "sha256": checksum.hexdigest()}
 
 
-def claim(
-    folder: Path, manifest: dict[str, Any], overwrite: bool, fresh: bool
-) -> tuple[bool, IO[str]]:
-    """Takes the folder of partial work for this process; tells whether there was the same work.
+def claim(folder: Path, manifest: dict[str, Any], overwrite: bool, fresh: bool) -> IO[str]:
+    """Takes the folder of partial work for this process, until what is returned is closed.
+
+    What lies there of the same work is kept, unless `fresh`; all else is removed.
 
     Raises:
       ValueError: the folder holds other files, other work, or another process writes there.
@@ -105,7 +105,7 @@ def claim(
         temporary = folder / "manifest.tmp"
         temporary.write_text(json.dumps(manifest, indent=1))
         os.replace(temporary, path)
-    return same, lock
+    return lock
 
 
 def folder_of(output: Path) -> Path:

@@ -33,7 +33,6 @@ class SampleSink:
 
     finished_frames = 0
     kept_frames = 0
-    resumed = False
 
     def __init__(
         self,
@@ -167,7 +166,6 @@ class StreamSink:
 
     finished_frames = 0
     kept_frames = 0
-    resumed = False
 
     def __init__(
         self,

@@ -29,13 +29,11 @@ class Sink(Protocol):
       finished_frames: how many frames an earlier, interrupted run has safely encoded; `write`
         expects the frame with this index first.
       kept_frames: how many are safely encoded now, for a later run to go on with.
-      resumed: whether there was such a run.
       notes: what the output cannot keep although the picture and the sound do not need it, one
         line each, for the user to know; `write` and `close` may add to them.
     """
 
     finished_frames: int
-    resumed: bool
     notes: tuple[str, ...]
 
     @property
