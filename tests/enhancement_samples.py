@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 from flax import linen as nn
 
-from supervegan_jax.models import build_generator, init_variables
+from supervegan_jax.models import build_generator
 from supervegan_jax.models.supervegan import SuperVegan
 from supervegan_jax.ops.resize import upsample_bicubic, upsample_nearest
 from supervegan_jax.video_input.frames import FrameFormat, VideoFrame
@@ -29,11 +29,14 @@ SMALL = {
 
 def randomized(generator: SuperVegan, seed: int = 0, size: float = 0.05) -> LoadedModel:
     """A network whose every layer matters; fresh ones end in layers close to 0."""
-    params = init_variables(generator, jax.random.key(seed), jnp.zeros((1, 5, 16, 16, 3)))["params"]
     rng = np.random.default_rng(seed)
-    params = jax.tree.map(
-        lambda p: np.asarray(p) + size * rng.normal(size=p.shape).astype(np.float32), params
-    )
+
+    def draw(leaf: jax.ShapeDtypeStruct) -> np.ndarray:
+        inputs = np.prod(leaf.shape[:-1]) if len(leaf.shape) > 1 else np.inf
+        deviation = np.hypot(size, inputs**-0.5)
+        return (deviation * rng.standard_normal(leaf.shape)).astype(np.float32)
+
+    params = jax.tree.map(draw, parameter_shapes(generator))
     return LoadedModel(generator, params, generator.scale, {"name": "random"})
 
 
