@@ -3,7 +3,6 @@
 python -m data_prep.check_records RECORDS --sheet sheet.png
 """
 
-import argparse
 import collections
 import dataclasses
 from collections.abc import Iterator
@@ -14,7 +13,7 @@ import numpy as np
 from PIL import Image
 from tqdm import tqdm
 
-from supervegan_jax.command_line import run
+from supervegan_jax.command_line import Parser, run
 from supervegan_jax.data import records as schema
 from supervegan_jax.data.records import Preparation, read_preparation
 from supervegan_jax.video.writer import temporary_name
@@ -198,9 +197,7 @@ def _check_place(preparation: Preparation, example: dict[str, Any], clip_id: str
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(
-        "data_prep.check_records", description=(__doc__ or "").splitlines()[0]
-    )
+    parser = Parser("data_prep.check_records", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("records", type=Path)
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="contact sheet to draw")
     parser.add_argument("--count", type=int, default=12, help="pairs on the sheet")

@@ -20,7 +20,7 @@ from pathlib import Path
 from data_prep import folder, geometry
 from data_prep.folder import FEWEST_FRAMES, Clip
 from data_prep.jobs import run_jobs
-from supervegan_jax.command_line import run
+from supervegan_jax.command_line import Parser, run
 from supervegan_jax.video import colour, probe, reader, scenes
 from supervegan_jax.video.ffmpeg import VideoError
 from supervegan_jax.video.writer import LosslessWriter
@@ -343,7 +343,7 @@ def read_options(arguments: argparse.Namespace) -> ClipOptions:
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser("data_prep.clips", description=(__doc__ or "").splitlines()[0])
+    parser = Parser("data_prep.clips", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("videos", nargs="+", help="video files, or folders to search")
     parser.add_argument("--data", required=True, type=Path, help="folder to write to")
     add_options(parser)

@@ -4,7 +4,6 @@ python -m data_prep.degrade DATA --scale 4 --bitrate-kbps 250 --codecs h264 h265
 python -m data_prep.degrade DATA --scale 1 --bitrate-kbps 250        the plain codec, for comparison
 """
 
-import argparse
 import dataclasses
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -13,7 +12,7 @@ from pathlib import Path
 from data_prep import folder
 from data_prep.folder import Clip, ClipEncode
 from data_prep.jobs import run_jobs
-from supervegan_jax.command_line import run
+from supervegan_jax.command_line import Parser, run
 from supervegan_jax.data.records import encode_path
 from supervegan_jax.video.encoder import CODECS, encode_at_bitrate
 
@@ -115,9 +114,7 @@ def _encode(task: tuple[Path, Clip, str, int, int]) -> ClipEncode:
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(
-        "data_prep.degrade", description=(__doc__ or "").splitlines()[0]
-    )
+    parser = Parser("data_prep.degrade", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("data", type=Path, help="folder with clips/")
     parser.add_argument("--scale", type=int, choices=SCALES, default=4)
     parser.add_argument(

@@ -6,7 +6,6 @@ Photographs are sharper and richer in texture than most film that may be had. Ea
 lossless videos, on which the other commands of data_prep work as on any other video.
 """
 
-import argparse
 import dataclasses
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -20,7 +19,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from data_prep import folder
 from data_prep.clips import parse_size
 from data_prep.jobs import run_jobs
-from supervegan_jax.command_line import run
+from supervegan_jax.command_line import Parser, run
 from supervegan_jax.video.writer import LosslessWriter
 
 # How often a move has none of a motion: real cameras stand still, too.
@@ -248,9 +247,7 @@ def _film(task: tuple[Path, str, int, Path, MoveOptions]) -> Path:
 def main() -> None:
     """The command."""
     default = MoveOptions()
-    parser = argparse.ArgumentParser(
-        "data_prep.photographs", description=(__doc__ or "").splitlines()[0]
-    )
+    parser = Parser("data_prep.photographs", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("photographs", nargs="+", help="picture files, or folders to search")
     parser.add_argument("--out", required=True, type=Path, help="folder to write to")
     parser.add_argument("--moves", type=int, default=default.moves, help="videos of each")

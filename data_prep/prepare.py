@@ -5,7 +5,6 @@
 Run again after an interruption, it goes on where it was.
 """
 
-import argparse
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -13,7 +12,7 @@ from data_prep import clips, write_records
 from data_prep.clips import ClipOptions
 from data_prep.degrade import degrade
 from data_prep.record_options import RecordOptions, add_options, check_options, read_options
-from supervegan_jax.command_line import run
+from supervegan_jax.command_line import Parser, run
 
 
 def prepare(
@@ -92,9 +91,7 @@ def prepare(
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(
-        "data_prep.prepare", description=(__doc__ or "").splitlines()[0]
-    )
+    parser = Parser("data_prep.prepare", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("videos", nargs="+", help="video files, or folders to search")
     parser.add_argument("--out", required=True, type=Path, help="folder to write to")
     parser.add_argument("--records", type=Path, help="folder of the records (default: OUT/records)")

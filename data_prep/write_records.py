@@ -5,7 +5,6 @@
 The folder becomes a tensorflow-datasets data set: `tfds.builder_from_directory(RECORDS)`.
 """
 
-import argparse
 import dataclasses
 import os
 import shutil
@@ -22,7 +21,7 @@ from data_prep.record_options import (
     check_options,
     read_options,
 )
-from supervegan_jax.command_line import run
+from supervegan_jax.command_line import Parser, run
 from supervegan_jax.data import records as schema
 from supervegan_jax.data.records import encode_path
 
@@ -255,9 +254,7 @@ def _preparation(
 
 def main() -> None:
     """The command."""
-    parser = argparse.ArgumentParser(
-        "data_prep.write_records", description=(__doc__ or "").splitlines()[0]
-    )
+    parser = Parser("data_prep.write_records", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("data", type=Path, help="folder with clips/ and encodes/")
     parser.add_argument("--records", required=True, type=Path, help="folder to write to")
     add_options(parser)

@@ -1,4 +1,5 @@
 import hashlib
+import importlib
 import json
 import subprocess
 import sys
@@ -192,6 +193,17 @@ def test_the_command_ends_with_one_line_and_code_2(tmp_path):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr == "error: no such file or folder: nothing.mkv\n"
+
+
+@pytest.mark.parametrize(
+    "name", ["check_records", "clips", "degrade", "photographs", "prepare", "write_records"]
+)
+def test_a_wrong_argument_is_one_line_in_every_command(name, monkeypatch, capsys):
+    command = importlib.import_module(f"data_prep.{name}")
+    monkeypatch.setattr(sys, "argv", [name])
+    with pytest.raises(ValueError, match="^the following arguments are required"):
+        command.main()
+    assert capsys.readouterr().err == ""
 
 
 def test_encodes_record_what_they_are(tmp_path, capsys):
