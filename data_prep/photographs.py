@@ -22,6 +22,9 @@ from data_prep.jobs import run_jobs
 from supervegan_jax.command_line import Parser, run
 from supervegan_jax.video.writer import LosslessWriter
 
+_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "CMYK")  # what Pillow turns into RGB rightly
+_TIFF_BITS_PER_SAMPLE = 258  # 12 where Pillow says 16
+
 # How often a move has none of a motion: real cameras stand still, too.
 _NO_PAN, _NO_SHAKE, _NO_ZOOM = 0.25, 0.35, 0.5
 _SHAKE_HERTZ = (0.4, 5.0)
@@ -183,9 +186,9 @@ def film_photographs(
     options, out = options or MoveOptions(), Path(out)
     files = _find([Path(photograph) for photograph in photographs])
     for file in files.values():
-        size = _open(file).size
+        height, width = read_photograph(file).shape[:2]
         try:
-            plan_move(size, options, np.random.default_rng(0))
+            plan_move((width, height), options, np.random.default_rng(0))
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from None
     with folder.locked(out):
@@ -219,12 +222,37 @@ def _find(paths: Sequence[Path]) -> dict[str, Path]:
     return found
 
 
-def _open(path: Path) -> Image.Image:
+def read_photograph(path: Path) -> np.ndarray:
+    """Reads a photograph and turns it as the camera was held; colour profiles are not applied.
+
+    Returns:
+      uint8 [h, w, 3], RGB.
+
+    Raises:
+      ValueError: no photograph, a damaged or transparent one, or samples of another kind.
+    """
     try:
         with Image.open(path) as image:
-            return ImageOps.exif_transpose(image)
+            bits = max(getattr(image, "tag_v2", {}).get(_TIFF_BITS_PER_SAMPLE, (16,)))
+            # Pillow reads a PGM of more than 8 bits as integers up to 65535.
+            deep = image.mode.startswith("I;16") or (image.format, image.mode) == ("PPM", "I")
+            photograph = ImageOps.exif_transpose(image)
     except (UnidentifiedImageError, Image.DecompressionBombError, OSError) as error:
         raise ValueError(f"{path} is no photograph that can be read ({error})") from None
+    if deep:
+        # Pillow's own conversion cuts off what is above 255.
+        codes, top = np.asarray(photograph).astype(np.uint32), 2**bits - 1
+        photograph = Image.fromarray(((255 * codes + top // 2) // top).astype(np.uint8))
+    elif photograph.mode not in _MODES:
+        raise ValueError(
+            f"{path} is of Pillow's mode {photograph.mode}; accepted are gray of 8 or 16 bits and "
+            f"{', '.join(_MODES)}"
+        )
+    if photograph.has_transparency_data:
+        photograph = photograph.convert("RGBA")
+        if photograph.getchannel("A").getextrema() != (255, 255):
+            raise ValueError(f"{path} is transparent in places; put it on a background first")
+    return np.asarray(photograph.convert("RGB"))
 
 
 def _film(task: tuple[Path, str, int, Path, MoveOptions]) -> Path:
@@ -232,7 +260,7 @@ def _film(task: tuple[Path, str, int, Path, MoveOptions]) -> Path:
     video = out / f"{photograph.stem}-{digest[:8]}-{move}.mkv"
     if video.exists():
         return video
-    image = np.asarray(_open(photograph).convert("RGB"))
+    image = read_photograph(photograph)
     rng = np.random.default_rng([options.seed, move, int(digest, 16)])
     path = plan_move((image.shape[1], image.shape[0]), options, rng)
     width, height = options.size

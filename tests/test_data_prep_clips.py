@@ -201,7 +201,7 @@ def test_the_command_ends_with_one_line_and_code_2(tmp_path):
 def test_a_wrong_argument_is_one_line_in_every_command(name, monkeypatch, capsys):
     command = importlib.import_module(f"data_prep.{name}")
     monkeypatch.setattr(sys, "argv", [name])
-    with pytest.raises(ValueError, match="^the following arguments are required"):
+    with pytest.raises(ValueError, match=r"^the following arguments are required"):
         command.main()
     assert capsys.readouterr().err == ""
 

@@ -1,11 +1,20 @@
 import hashlib
 import shutil
+import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from data_prep.photographs import MoveOptions, Path2D, film_photographs, plan_move, render
+from data_prep.photographs import (
+    MoveOptions,
+    Path2D,
+    film_photographs,
+    plan_move,
+    read_photograph,
+    render,
+)
 from supervegan_jax.video.reader import read_clip
 
 SMALL = MoveOptions(moves=2, seconds=0.2, fps=30, size=(64, 48))
@@ -104,3 +113,49 @@ def test_what_is_no_photograph_is_refused(tmp_path):
     for wrong, message in [({"moves": 0}, "moves 0: must be"), ({"size": (63, 48)}, "be even")]:
         with pytest.raises(ValueError, match=message):
             MoveOptions(**wrong)
+
+
+@pytest.mark.parametrize("name", ["gray.png", "gray.tif", "gray.pgm"])
+def test_gray_of_16_bits_is_scaled_to_8(tmp_path, name):
+    codes = np.linspace(0, 65535, 64 * 48).astype(np.uint16).reshape(48, 64)
+    Image.fromarray(codes).save(tmp_path / name)
+    expected = np.repeat(np.round(codes / 257)[..., None], 3, axis=-1)
+    np.testing.assert_array_equal(read_photograph(tmp_path / name), expected)
+    # Of a photograph as large as the video the camera shows all, turned by a trifle.
+    (video,) = film_photographs([tmp_path / name], tmp_path / "out", replace(SMALL, moves=1))
+    assert max(abs(frame - expected).max() for frame in read_clip(video)) <= 2
+
+
+def test_gray_of_12_bits_is_scaled_to_8(tmp_path):
+    codes = np.linspace(0, 4095, 64 * 48).astype(np.uint16)
+    packed = [codes[::2] >> 4, (codes[::2] & 15) << 4 | codes[1::2] >> 8, codes[1::2] & 255]
+    rows = np.stack(packed, axis=-1).astype(np.uint8).reshape(48, 96)
+    Image.fromarray(rows).save(tmp_path / "gray.tif")
+    # Pillow writes no such file: ImageWidth becomes 64 and BitsPerSample 12.
+    content = (tmp_path / "gray.tif").read_bytes()
+    for tag, kind, before, after in ((256, 4, 96, 64), (258, 3, 8, 12)):
+        entries = [struct.pack("<HHII", tag, kind, 1, value) for value in (before, after)]
+        assert content.count(entries[0]) == 1
+        content = content.replace(*entries)
+    (tmp_path / "gray.tif").write_bytes(content)
+    expected = np.round(codes.reshape(48, 64) * (255 / 4095))
+    np.testing.assert_array_equal(read_photograph(tmp_path / "gray.tif")[..., 0], expected)
+
+
+def test_samples_without_a_known_range_and_transparency_are_refused(tmp_path):
+    codes = np.linspace(0, 1, 64 * 48, dtype=np.float32).reshape(48, 64)
+    Image.fromarray(codes).save(tmp_path / "float.tif")
+    Image.fromarray((codes * 1e6).astype(np.int32)).save(tmp_path / "int.tif")
+    opaque = Image.fromarray(photograph()).convert("RGBA")
+    opaque.save(tmp_path / "opaque.png")
+    opaque.putalpha(200)
+    opaque.save(tmp_path / "glass.png")
+    for name, message in [
+        ("float.tif", r"float\.tif is of Pillow's mode F; accepted are gray of 8 or 16 bits and"),
+        ("int.tif", r"int\.tif is of Pillow's mode I; accepted are"),
+        ("glass.png", r"glass\.png is transparent in places"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            film_photographs([tmp_path / name], tmp_path / "out", SMALL)
+    assert not (tmp_path / "out").exists()
+    assert len(film_photographs([tmp_path / "opaque.png"], tmp_path / "out", SMALL)) == 2
