@@ -31,7 +31,7 @@ class ClipOptions:
     """What the clips depend on.
 
     Attributes:
-      max_seconds: longer scenes are split into equal parts.
+      max_seconds: longer scenes are split into equal parts; at most 1e9.
       min_seconds: shorter scenes are left out; no clip has fewer than 5 frames.
       size: width and height, both multiples of 8.
       fit: "cover" (crop) or "inside" (keep the whole picture), see `geometry.plan`.
@@ -43,6 +43,19 @@ class ClipOptions:
     size: tuple[int, int] = (1280, 720)
     fit: str = "cover"
     cut_threshold: float = 10.0
+
+    def __post_init__(self) -> None:
+        # Written so that NaN is refused, too.
+        if not 0 < self.max_seconds <= 1e9:
+            raise ValueError(f"max_seconds {self.max_seconds:g}: must be above 0, at most 1e9")
+        if not 0 <= self.min_seconds <= self.max_seconds:
+            raise ValueError(
+                f"min_seconds {self.min_seconds:g}: must be at least 0 and at most max_seconds, "
+                f"{self.max_seconds:g}"
+            )
+        if not 0 < self.cut_threshold < math.inf:
+            raise ValueError(f"cut_threshold {self.cut_threshold:g}: must be a number above 0")
+        geometry.plan(*self.size, self.size, self.fit)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,7 +111,6 @@ def make_clips(
     options = options or ClipOptions()
     data = Path(data)
     named, found = _find_videos([Path(video) for video in videos], data)
-    geometry.plan(*options.size, options.size, options.fit)
     with folder.locked(data):
         folder.begin(data / "clips.options.json", dataclasses.asdict(options))
         for place in ("sources", "clips"):

@@ -69,7 +69,7 @@ def tail_frames(tail: str | float | None, frame_count: int, fps: Fraction) -> in
     text = str(tail or 0).strip()
     try:
         value = Fraction(text.rstrip("%s"))
-    except ValueError:
+    except (ValueError, ZeroDivisionError):
         value = Fraction(-1)
     if value < 0 or (text.endswith("%") and value >= 100):
         raise ValueError(
@@ -91,16 +91,15 @@ def apportion(
       patches: how many in all.
       clips: the clips.
       places: frames of each that a window may begin at.
-      weights: pattern -> weight; the first that matches counts, a clip without one has 1.
+      weights: pattern -> weight, finite and at least 0; the first that matches counts, a clip
+        without one has 1.
 
     Returns:
       Patches of each clip; they add up to `patches` (largest remainders first).
 
     Raises:
-      ValueError: a weight below 0, or nothing to draw from.
+      ValueError: nothing to draw from.
     """
-    if any(weight < 0 for weight in weights.values()):
-        raise ValueError(f"weights {dict(weights)}: must not be below 0")
     shares = []
     for clip, count in zip(clips, places, strict=True):
         weight = next((w for pattern, w in weights.items() if _matches(clip, pattern)), 1.0)

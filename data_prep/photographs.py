@@ -37,7 +37,7 @@ class MoveOptions:
 
     Attributes:
       moves: videos of each photograph.
-      seconds: of each video.
+      seconds: of each video, at most an hour.
       fps: frames per second.
       size: width and height, both even.
       seed: of the random paths.
@@ -50,9 +50,13 @@ class MoveOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        for name in ("moves", "seconds", "fps"):
-            if getattr(self, name) <= 0:
-                raise ValueError(f"{name} {getattr(self, name)}: must be above 0")
+        for name in ("moves", "fps"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} {getattr(self, name)}: must be at least 1")
+        if not 0 < self.seconds <= 3600:  # so that NaN is refused, too
+            raise ValueError(f"seconds {self.seconds:g}: must be above 0, at most 3600")
+        if self.seed < 0:
+            raise ValueError(f"seed {self.seed}: must be at least 0")
         if min(self.size) < 2 or self.size[0] % 2 or self.size[1] % 2:
             raise ValueError(f"size {self.size[0]}x{self.size[1]}: both must be even")
 

@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import math
 from collections.abc import Mapping
 from fractions import Fraction
 
@@ -64,6 +65,9 @@ def check_options(options: RecordOptions) -> None:
         raise ValueError(
             f"records of peak frames have 3 frames, 1 of them with ground truth; not {found}"
         )
+    for pattern, weight in options.weights.items():
+        if not 0 <= weight < math.inf:
+            raise ValueError(f"weight {weight:g} of {pattern!r}: must be a number of at least 0")
     holdout.tail_frames(options.holdout_tail, 1, Fraction(1))
 
 

@@ -1,6 +1,7 @@
 import hashlib
 import importlib
 import json
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -52,6 +53,24 @@ def test_scenes_are_split_into_equal_parts():
     assert pieces == [(7, 17), (24, 18), (42, 18), (60, 25)]
     with pytest.raises(ValueError, match="is below the shortest clip"):
         split_scenes([0], 50, Fraction(25), ClipOptions(max_seconds=0.1, min_seconds=0))
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"max_seconds": math.inf}, "max_seconds inf: must be above 0, at most 1e9"),
+        ({"max_seconds": math.nan}, "max_seconds nan: must be above 0, at most 1e9"),
+        ({"max_seconds": 0}, "max_seconds 0: must be above 0, at most 1e9"),
+        ({"min_seconds": 11}, "min_seconds 11: must be at least 0 and at most max_seconds, 10"),
+        ({"min_seconds": math.nan}, "min_seconds nan: must be at least 0 and at most max_"),
+        ({"min_seconds": -1}, "min_seconds -1: must be at least 0 and at most max_seconds, 10"),
+        ({"cut_threshold": math.nan}, "cut_threshold nan: must be a number above 0"),
+        ({"size": (1280, 719)}, "size 1280x719: both must be multiples of 8"),
+    ],
+)
+def test_options_that_cannot_be(wrong, reason):
+    with pytest.raises(ValueError, match=reason):
+        ClipOptions(**wrong)
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,5 @@
 import hashlib
+import math
 import shutil
 import struct
 from dataclasses import replace
@@ -110,7 +111,13 @@ def test_what_is_no_photograph_is_refused(tmp_path):
     ]:
         with pytest.raises(ValueError, match=message):
             film_photographs(paths, tmp_path / "out", SMALL)
-    for wrong, message in [({"moves": 0}, "moves 0: must be"), ({"size": (63, 48)}, "be even")]:
+    for wrong, message in [
+        ({"moves": 0}, "moves 0: must be at least 1"),
+        ({"seconds": math.nan}, "seconds nan: must be above 0, at most 3600"),
+        ({"seconds": math.inf}, "seconds inf: must be above 0, at most 3600"),
+        ({"seed": -1}, "seed -1: must be at least 0"),
+        ({"size": (63, 48)}, "be even"),
+    ]:
         with pytest.raises(ValueError, match=message):
             MoveOptions(**wrong)
 

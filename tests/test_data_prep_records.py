@@ -1,5 +1,6 @@
 import functools
 import json
+import math
 import shutil
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from data_prep.check_records import check_records, draw_contact_sheet
 from data_prep.clips import ClipOptions
 from data_prep.folder import Clip, ClipEncode
 from data_prep.prepare import prepare
-from data_prep.record_options import RecordOptions
+from data_prep.record_options import RecordOptions, check_options
 from data_prep.write_records import write_records
 from supervegan_jax.data.records import Window, encode_path, load_tensorflow, read_preparation
 from supervegan_jax.video.reader import read_clip
@@ -204,7 +205,7 @@ def test_tails(tail, frames):
     assert holdout.tail_frames(tail, 100, Fraction(25)) == frames
 
 
-@pytest.mark.parametrize("tail", ["x", "-1", "100%", -0.5])
+@pytest.mark.parametrize("tail", ["x", "-1", "100%", -0.5, "1/0", "nan"])
 def test_tails_that_cannot_be(tail):
     with pytest.raises(ValueError, match="must be a fraction such as"):
         holdout.tail_frames(tail, 100, Fraction(25))
@@ -227,8 +228,13 @@ def test_patches_are_shared_out_by_frames_and_weight():
     assert holdout.apportion(9, clips, [10, 10, 10], {"a": 0.5, "b.mp4": 0}) == [3, 0, 6]
     with pytest.raises(ValueError, match="no frames to train on"):
         holdout.apportion(9, clips, [0, 0, 0], {})
-    with pytest.raises(ValueError, match="must not be below 0"):
-        holdout.apportion(9, clips, [1, 1, 1], {"a": -1})
+
+
+@pytest.mark.parametrize("weight", [-1.0, math.nan, math.inf])
+def test_weights_that_cannot_be(weight):
+    reason = rf"^weight {weight:g} of 'x\*': must be a number of at least 0$"
+    with pytest.raises(ValueError, match=reason):
+        check_options(RecordOptions(weights={"x*": weight}))
 
 
 def test_summary_and_contact_sheet(prepared, tmp_path):
