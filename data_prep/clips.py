@@ -54,7 +54,7 @@ class ClipOptions:
                 f"{self.max_seconds:g}"
             )
         if not 0 < self.cut_threshold < math.inf:
-            raise ValueError(f"cut_threshold {self.cut_threshold:g}: must be a number above 0")
+            raise ValueError(f"cut_threshold {self.cut_threshold:g}: must be finite and above 0")
         geometry.plan(*self.size, self.size, self.fit)
 
 

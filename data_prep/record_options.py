@@ -67,7 +67,7 @@ def check_options(options: RecordOptions) -> None:
         )
     for pattern, weight in options.weights.items():
         if not 0 <= weight < math.inf:
-            raise ValueError(f"weight {weight:g} of {pattern!r}: must be a number of at least 0")
+            raise ValueError(f"weight {weight:g} of {pattern!r}: must be finite and at least 0")
     holdout.tail_frames(options.holdout_tail, 1, Fraction(1))
 
 

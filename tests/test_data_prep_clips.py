@@ -64,7 +64,7 @@ def test_scenes_are_split_into_equal_parts():
         ({"min_seconds": 11}, "min_seconds 11: must be at least 0 and at most max_seconds, 10"),
         ({"min_seconds": math.nan}, "min_seconds nan: must be at least 0 and at most max_"),
         ({"min_seconds": -1}, "min_seconds -1: must be at least 0 and at most max_seconds, 10"),
-        ({"cut_threshold": math.nan}, "cut_threshold nan: must be a number above 0"),
+        ({"cut_threshold": math.nan}, "cut_threshold nan: must be finite and above 0"),
         ({"size": (1280, 719)}, "size 1280x719: both must be multiples of 8"),
     ],
 )

@@ -232,7 +232,7 @@ def test_patches_are_shared_out_by_frames_and_weight():
 
 @pytest.mark.parametrize("weight", [-1.0, math.nan, math.inf])
 def test_weights_that_cannot_be(weight):
-    reason = rf"^weight {weight:g} of 'x\*': must be a number of at least 0$"
+    reason = rf"^weight {weight:g} of 'x\*': must be finite and at least 0$"
     with pytest.raises(ValueError, match=reason):
         check_options(RecordOptions(weights={"x*": weight}))
 
