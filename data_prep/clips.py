@@ -112,7 +112,12 @@ def make_clips(
     data = Path(data)
     named, found = _find_videos([Path(video) for video in videos], data)
     with folder.locked(data):
-        folder.begin(data / "clips.options.json", dataclasses.asdict(options))
+        folder.begin(
+            data / "clips.options.json",
+            dataclasses.asdict(options),
+            results=["clips/*.json"],
+            scraps=["sources/*.json"],  # the cuts depend on the threshold
+        )
         for place in ("sources", "clips"):
             folder.make_folder(data / place)
         inspect = [(path, path in named, data, options) for path in [*named, *found]]

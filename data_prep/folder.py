@@ -12,7 +12,7 @@ import contextlib
 import dataclasses
 import fcntl
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -153,27 +153,37 @@ def locked(folder: Path) -> Iterator[None]:
         yield
 
 
-def begin(path: Path, options: Mapping[str, Any]) -> None:
+def begin(
+    path: Path, options: Mapping[str, Any], *, results: Sequence[str], scraps: Sequence[str] = ()
+) -> None:
     """Keeps the options that a folder is begun with, or holds a later run to them.
+
+    Options that nothing has come of, mistyped ones say, make way for others.
 
     Args:
       path: the file that keeps them.
       options: what the result depends on; JSON values.
+      results: patterns of the files below the same folder that come of them.
+      scraps: patterns of files that depend on them but are no result; removed where they change.
 
     Raises:
       ValueError: an option differs from the first run's; it is named, and nothing is written.
     """
     options = json.loads(json.dumps(options))
-    if not path.exists():
-        write_json(path, options)
-        return
-    begun = read_json(path)
-    for name in sorted(begun.keys() | options.keys()):
-        if begun.get(name) != options.get(name):
+    if path.exists():
+        begun = read_json(path)
+        changed = [n for n in sorted({*begun, *options}) if begun.get(n) != options.get(n)]
+        if not changed:
+            return
+        if any(file for pattern in results for file in path.parent.glob(pattern)):
             raise ValueError(
-                f"{path.parent} was begun with {name} {_brief(begun.get(name))}, now it is "
-                f"{_brief(options.get(name))}; give the same options or another folder"
+                f"{path.parent} was begun with {changed[0]} {_brief(begun.get(changed[0]))}, now "
+                f"it is {_brief(options.get(changed[0]))}; give the same options or another folder"
             )
+        for pattern in scraps:
+            for file in path.parent.glob(pattern):
+                file.unlink()
+    write_json(path, options)
 
 
 def _brief(value: Any) -> str:

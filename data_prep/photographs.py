@@ -196,7 +196,8 @@ def film_photographs(
         except ValueError as error:
             raise ValueError(f"{file}: {error}") from None
     with folder.locked(out):
-        folder.begin(out / "photographs.options.json", dataclasses.asdict(options))
+        begun = dataclasses.asdict(options)
+        folder.begin(out / "photographs.options.json", begun, results=["*.mkv"])
         tasks = [
             (file, digest, move, out, options)
             for digest, file in files.items()

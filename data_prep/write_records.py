@@ -86,7 +86,8 @@ def write_records(
         begun = dataclasses.asdict(options) | {"clips": [clip.clip_id for clip in chosen]}
         if not options.peaks:  # as in folders from before there were any
             del begun["peaks"]
-        folder.begin(records / "options.json", begun)
+        results = ["parts/*/part.json", schema.FILE_NAME]
+        folder.begin(records / "options.json", begun, results=results)
         if not (records / schema.FILE_NAME).exists():
             busy = [task for task in tasks if task.count]
             run_jobs(patches.write_part, busy, jobs=jobs, title="records", in_processes=True)

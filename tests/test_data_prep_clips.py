@@ -179,6 +179,16 @@ def test_other_options_are_refused(tmp_path):
     assert before == after
 
 
+def test_options_that_nothing_came_of_make_way_for_others(tmp_path, two_scenes):
+    blind = ClipOptions(min_seconds=3, cut_threshold=1e4)
+    with pytest.raises(ValueError, match="no scene of at least 3 s"):
+        make_clips([two_scenes], tmp_path, blind)
+    # The cuts, too, are found anew.
+    assert [clip.frame_count for clip in make_clips([two_scenes], tmp_path, SHORT)] == [31, 23]
+    with pytest.raises(ValueError, match=r"was begun with cut_threshold 10\.0, now it is 10000"):
+        make_clips([two_scenes], tmp_path, blind)
+
+
 def test_finished_clips_are_not_written_again(tmp_path, two_scenes, monkeypatch):
     made = make_clips([two_scenes], tmp_path, SHORT)
     lost = folder.clip_path(tmp_path, made[1].clip_id)

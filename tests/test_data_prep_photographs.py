@@ -95,6 +95,16 @@ def test_videos_are_written_once_and_are_the_same_again(tmp_path):
         film_photographs([tmp_path / "in"], tmp_path / "out", MoveOptions(2, 0.2, 25, (64, 48)))
 
 
+def test_options_that_nothing_came_of_make_way_for_others(tmp_path):
+    Image.fromarray(photograph()).save(tmp_path / "roof.png")
+    with pytest.raises(ValueError, match="jobs 0: must be at least 1"):
+        film_photographs([tmp_path / "roof.png"], tmp_path / "out", SMALL, jobs=0)
+    other = replace(SMALL, seed=1)
+    assert len(film_photographs([tmp_path / "roof.png"], tmp_path / "out", other, jobs=1)) == 2
+    with pytest.raises(ValueError, match="was begun with seed 1, now it is 0"):
+        film_photographs([tmp_path / "roof.png"], tmp_path / "out", SMALL)
+
+
 def test_what_is_no_photograph_is_refused(tmp_path):
     small, text = tmp_path / "small.png", tmp_path / "text.png"
     Image.fromarray(photograph(63, 90)).save(small)

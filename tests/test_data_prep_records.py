@@ -320,6 +320,12 @@ def test_what_does_not_belong_together(prepared, tmp_path):
     assert not list(tmp_path.glob("r*/parts/*/part.json"))
     with pytest.raises(ValueError, match="no folder of records"):
         read_preparation(tmp_path / "r")
+    # Nothing has come of the options of "r2": others take their place, and hold.
+    make_video(path, frames=40, size="80x44")
+    other = RecordOptions(**vars(options) | {"seed": 1})
+    write_records(data, tmp_path / "r2", other, clips=[name])
+    assert read_preparation(tmp_path / "r2").seed == 1
+    fails("begun with seed 1, now it is 0", "r2")
 
 
 def test_a_file_in_the_folders_place(prepared, tmp_path):
