@@ -193,7 +193,8 @@ def _inspect(task: tuple[Path, bool, Path, ClipOptions]) -> Source | None:
         return None
     if not kept.exists():
         folder.write_json(kept, scan)
-    return Source(info, sha256, fps, **scan, notes=_notes(info, fps, plan, options))
+    notes = _notes(info, fps, plan, options) + _left_out(**scan, fps=fps, options=options)
+    return Source(info, sha256, fps, **scan, notes=notes)
 
 
 def _constant_rate(declared: Fraction, measured: Fraction | None) -> Fraction:
@@ -252,6 +253,23 @@ def split_scenes(
         borders = [start + (end - start) * part // parts for part in range(parts + 1)]
         clips += [(a, b - a) for a, b in itertools.pairwise(borders)]
     return [clip for clip in clips if clip[1] >= shortest]
+
+
+def _left_out(
+    frame_count: int, scene_starts: Sequence[int], fps: Fraction, options: ClipOptions
+) -> list[str]:
+    """A note on what of a video is too short for a clip, if anything is."""
+    pieces = split_scenes(scene_starts, frame_count, fps, options)
+    shortest = max(options.min_seconds, float(FEWEST_FRAMES / fps))
+    if not pieces:
+        return [f"no scene of at least {shortest:g} s; it gives no clip"]
+    # The first of a scene's equal parts is never the longest: left out, if any of them is.
+    scenes = len(set(scene_starts) - {first for first, _ in pieces})
+    seconds = float((frame_count - sum(count for _, count in pieces)) / fps)
+    if not scenes:
+        return []
+    of_all = f"{scenes} of {len(scene_starts)} scenes"
+    return [f"{of_all} left out, {seconds:.2f} s in all: shorter than {shortest:g} s"]
 
 
 def _clip_id(source: Source, first_frame: int) -> str:

@@ -169,6 +169,19 @@ def test_too_short_and_truncated_sources(tmp_path):
         make_clips([cut], tmp_path / "data")
 
 
+def test_what_is_too_short_for_a_clip_is_told(tmp_path, two_scenes, capsys):
+    short = make_video(tmp_path / "short.mkv", frames=20)
+    (clip,) = make_clips([short, two_scenes], tmp_path / "data", jobs=1)
+    assert clip.frame_count == 31
+    told = [line for line in capsys.readouterr().out.splitlines() if "not scaled up" not in line]
+    assert told == [
+        f"note: {short}: no scene of at least 1 s; it gives no clip",
+        f"note: {two_scenes}: 1 of 2 scenes left out, 0.92 s in all: shorter than 1 s",
+    ]
+    make_clips([two_scenes], tmp_path / "all", SHORT, jobs=1)
+    assert "left out" not in capsys.readouterr().out
+
+
 def test_other_options_are_refused(tmp_path):
     source = make_video(tmp_path / "a.mkv")
     make_clips([source], tmp_path / "data", SHORT)
