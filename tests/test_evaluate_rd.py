@@ -27,6 +27,7 @@ from supervegan_jax.rate_distortion.references import make_reference, unique_nam
 from supervegan_jax.rate_distortion.settings import Settings, read_numbers
 from supervegan_jax.rate_distortion.ways import list_ways
 from supervegan_jax.rate_distortion.workspace import Workspace
+from supervegan_jax.report import html_tables
 from supervegan_jax.report.finished_run import read_run
 from supervegan_jax.weights import save_model
 
@@ -72,6 +73,33 @@ def test_clips_of_different_gain_pool_to_the_geometric_mean():
     assert row.pooled.kbps == pytest.approx(2 * row.target_kbps)
     assert row.pooled.low == pytest.approx(row.target_kbps)
     assert row.pooled.high == pytest.approx(4 * row.target_kbps)
+
+
+def test_a_gain_is_of_the_clips_that_have_an_equivalent():
+    """Two clips at 200 and 800 kbit/s: the second, a codec without a number, is no part of it."""
+    points = [point("one", "codec", k, 10 * math.log10(k)) for k in LADDER]
+    points += [point("two", "codec", k, None) for k in LADDER]
+    points += [point("one", "net", 300, 10 * math.log10(150), 200.0)]
+    points += [point("two", "net", 300, 99.0, 800.0)]
+    (row,) = curves.equivalents(points, ("psnr",))
+    assert (row.pooled.kbps, row.measured_kbps) == (pytest.approx(150), pytest.approx(200))
+    assert (row.all_clips_kbps, row.clips, set(row.of_clips)) == (pytest.approx(400), 2, {"one"})
+    line = tables.equivalent_table([row], "h264", ("psnr",)).splitlines()[1]
+    assert line.split("  ")[0] == "net" and line.split()[1] == "400"
+    assert line.endswith("150 (0.75x), 1 of 2 clips from 200")
+    content = json.loads(tables.to_json({}, points, [], [row], []))["equivalent_kbps"][0]
+    assert (content["measured_kbps"], content["clips"]) == (pytest.approx(200), 2)
+    assert "0.75&times;, 1 of 2 clips from 200" in html_tables.equivalent_cell(row)
+    # Of no clip: the rate is that of all, and there is no number to divide.
+    none = [dataclasses.replace(p, scores={"psnr": None}) for p in points]
+    (row,) = curves.equivalents(none, ("psnr",))
+    assert (row.measured_kbps, row.pooled) == (pytest.approx(400), None)
+    # A clip outside of its ladder counts, as a bound.
+    far = [*points, *(point("three", "codec", k, 10 * math.log10(k)) for k in LADDER)]
+    far.append(point("three", "net", 300, 99.0, 200.0))
+    (row,) = curves.equivalents(far, ("psnr",))
+    text = tables.equivalent_table([row], "h264", ("psnr",)).splitlines()[1]
+    assert text.endswith("> 600 [150, 2400], 2 of 3 clips from 200")
 
 
 def test_the_best_model_of_each_clip_pools_the_larger_gains():
@@ -469,6 +497,33 @@ def test_advice_follows_the_better_of_two_crossing_curves():
     assert content["metrics"]["psnr"]["best"] == "codec"
 
 
+def test_a_way_better_at_its_lowest_rate_is_the_cheapest():
+    made = []
+    for kbps in advice.ladder(400):
+        made.append(point("a", "codec", kbps, 10 * math.log2(kbps)))  # 66.4 at 100 kbit/s
+        made.append(point("a", "net", kbps, 60 + 10 * math.log2(kbps / 50)))  # 70 at 100
+        made.append(point("a", "poor", kbps, 30 + 10 * math.log2(kbps / 100)))  # 70 at 1600
+    points = [p for p in made if p.curve != "net" or p.target_kbps > 100]  # 80 at 200
+    (found,) = [advice.advise(made, "psnr", 100, wanted=68.0)]
+    assert [(c, e.where) for c, e in found.needed] == [
+        ("net", "below"),
+        ("codec", "inside"),
+        ("poor", "inside"),
+    ]
+    content = advice.to_json([found], "a.mkv", "h264", 400)["metrics"]["psnr"]
+    assert content["cheapest"] == "net"
+    assert content["needed_kbps"]["net"] == {"where": "below", "kbps": 100}
+    assert "net    below the ladder (< 100)" in advice.to_text([found], "h264", 400)
+    # Where a lower rate than the bound is known to do, that is cheaper by what was measured.
+    found = advice.advise(points, "psnr", 400, wanted=68.0)
+    assert [c for c, _ in found.needed] == ["codec", "net", "poor"]
+    assert found.needed[0][1].kbps == pytest.approx(2**6.8)  # 111 kbit/s
+    # Beyond all ladders, nothing is the cheapest.
+    found = advice.advise(made, "psnr", 400, wanted=200.0)
+    content = advice.to_json([found], "a.mkv", "h264", 400)["metrics"]["psnr"]
+    assert content["cheapest"] is None
+
+
 def test_advice_is_written(clip, tiny, tmp_path, capsys):
     words = ["advise", str(clip), "--bitrate-kbps", "120", "--metrics", "psnr", "--no-plots"]
     words += ["--workdir", str(tmp_path), "--models", tiny, "--frame-step", "5"]
@@ -481,7 +536,10 @@ def test_advice_is_written(clip, tiny, tmp_path, capsys):
     assert "h264 at 120 kbit/s" in capsys.readouterr().out
     with pytest.raises(ValueError, match="wanted 'vmaf=3'; this run measures psnr"):
         evaluate.main([*words, "--wanted", "vmaf=3"])
-    with pytest.raises(ValueError, match="wanted 'psnr'; METRIC=NUMBER"):
-        evaluate.main([*words, "--wanted", "psnr"])
+    for wrong in ("psnr", "psnr=nan", "psnr=inf"):
+        with pytest.raises(ValueError, match=f"wanted '{wrong}'; METRIC=NUMBER"):
+            evaluate.main([*words, "--wanted", wrong])
+    with pytest.raises(ValueError, match="wanted 'psnr=2'; each metric once"):
+        evaluate.main([*words, "--wanted", "psnr=1,psnr=2"])
     with pytest.raises(ValueError, match="bitrate 3 kbit/s; at least 4"):
         evaluate.main([*words, "--bitrate-kbps", "3"])

@@ -124,7 +124,10 @@ class EquivalentRow:
 
     Attributes:
       codec, curve, metric, target_kbps: which; the curve may be `BEST_MODEL`.
-      measured_kbps: geometric mean over the clips.
+      measured_kbps: geometric mean over the clips of `of_clips` (over all, if it is empty): what a
+        gain is a multiple of.
+      all_clips_kbps: the same over all clips.
+      clips: how many these are.
       of_clips: by clip; those without an answer are missing.
       pooled: geometric mean of `of_clips`; None if it is empty.
       of_means: of the mean curves, as the paper reads it off its plots; None without them.
@@ -136,10 +139,19 @@ class EquivalentRow:
     metric: str
     target_kbps: int
     measured_kbps: float
+    all_clips_kbps: float
+    clips: int
     of_clips: dict[str, Equivalent]
     pooled: Pooled | None
     of_means: Equivalent | None
     chosen: dict[str, str] | None = None
+
+    @property
+    def shortfall(self) -> str:
+        """Of how many clips it is and their own bitrate, where some have no answer; else ""."""
+        if len(self.of_clips) == self.clips:
+            return ""
+        return f", {len(self.of_clips)} of {self.clips} clips from {self.measured_kbps:.0f}"
 
 
 def equivalents(points: Sequence[Point], metrics: Sequence[str]) -> list[EquivalentRow]:
@@ -186,12 +198,15 @@ def _equivalent_row(
         if anchor is not None and value is not None:
             of_clips[point.clip] = equivalent(anchor, value)
     mean = _mean([point.scores[metric] for point in points])
+    answered = [point for point in points if point.clip in of_clips]
     return EquivalentRow(
         codec=points[0].codec,
         curve=curve,
         metric=metric,
         target_kbps=points[0].target_kbps,
-        measured_kbps=_geometric(point.measured_kbps for point in points),
+        measured_kbps=_geometric(point.measured_kbps for point in answered or points),
+        all_clips_kbps=_geometric(point.measured_kbps for point in points),
+        clips=len(points),
         of_clips=of_clips,
         pooled=pool(list(of_clips.values())) if of_clips else None,
         of_means=None if of_means is None or mean is None else equivalent(of_means, mean),

@@ -143,7 +143,7 @@ def equivalent_table(rows: Sequence[EquivalentRow], codec: str, metrics: Sequenc
     lines = []
     for curve, target in dict.fromkeys((row.curve, row.target_kbps) for row in ours):
         some = {r.metric: r for r in ours if (r.curve, r.target_kbps) == (curve, target)}
-        measured = some[metrics[0]].measured_kbps
+        measured = some[metrics[0]].all_clips_kbps
         cells = [_equivalent_cell(some[metric]) for metric in metrics]
         lines.append([label(curve, codec), f"{measured:.0f}", *cells])
     titles = [METRICS[metric].title for metric in metrics]
@@ -155,8 +155,8 @@ def _equivalent_cell(row: EquivalentRow) -> str:
     if pooled is None:
         return "-"
     if pooled.kbps is None:
-        return str(pooled)
+        return f"{pooled}{row.shortfall}"
     if len(row.of_clips) == pooled.below + pooled.beyond:
-        return f"{'below' if pooled.below else 'beyond'} the ladder"
+        return f"{'below' if pooled.below else 'beyond'} the ladder{row.shortfall}"
     gain = f" ({pooled.kbps / row.measured_kbps:.2f}x)" if pooled.bound == "=" else ""
-    return f"{pooled}{gain}"
+    return f"{pooled}{gain}{row.shortfall}"

@@ -43,7 +43,7 @@ def equivalent_table(rows: Sequence[EquivalentRow], codec: str, metrics: Sequenc
     lines = []
     for curve, target in dict.fromkeys((row.curve, row.target_kbps) for row in rows):
         some = {r.metric: r for r in rows if (r.curve, r.target_kbps) == (curve, target)}
-        measured = some[metrics[0]].measured_kbps
+        measured = some[metrics[0]].all_clips_kbps
         cells = [equivalent_cell(some[metric]) for metric in metrics]
         lines.append([html.escape(label(curve, codec)), f"{measured:.0f}", *cells])
     header = ["curve", "its own kbit/s", *_titles(metrics)]
@@ -60,15 +60,18 @@ def equivalent_cell(row: EquivalentRow) -> str:
     if pooled is None:
         return "no curve"
     if pooled.kbps is None:
-        return f"<small>{pooled.below} below, {pooled.beyond} beyond the ladder</small>"
+        beside = f"{pooled.below} below, {pooled.beyond} beyond the ladder"
+        return f"<small>{beside}{row.shortfall}</small>"
     interval = ""
     if pooled.low is not None and pooled.high is not None:
         interval = f" <small>[{pooled.low:.0f}, {pooled.high:.0f}]</small>"
     sign = "" if pooled.bound == "=" else f"{html.escape(pooled.bound)} "
     if not pooled.inside:
-        return f"{sign}{pooled.kbps:.0f} <small>(outside the ladder)</small>"
+        return f"{sign}{pooled.kbps:.0f} <small>(outside the ladder){row.shortfall}</small>"
     gain = pooled.kbps / row.measured_kbps
-    return f"{sign}{pooled.kbps:.0f}{interval} <small>{sign}{gain:.2f}&times;</small>"
+    return (
+        f"{sign}{pooled.kbps:.0f}{interval} <small>{sign}{gain:.2f}&times;{row.shortfall}</small>"
+    )
 
 
 def equivalent_clips(
@@ -89,7 +92,7 @@ def equivalent_clips(
             else:
                 sign = "&lt;" if found.where == "below" else "&gt;"
                 cells.append(f"{sign} {found.kbps:.0f}")
-        name = f"{label(row.curve, codec)}, {row.measured_kbps:.0f} kbit/s"
+        name = f"{label(row.curve, codec)}, {row.all_clips_kbps:.0f} kbit/s"
         lines.append([html.escape(name), *cells])
     caption = f"{METRICS[metric].title}: equivalent kbit/s of {codec} at full size, clip by clip"
     return plain_table(html.escape(caption), ["curve", *map(html.escape, clips)], lines)

@@ -68,6 +68,8 @@ def findings(subject: Subject) -> str:
 def _worth(row: curves.EquivalentRow, pooled: Pooled) -> str:
     codec = f"{row.codec} at full size"
     start = f"{html.escape(row.curve)} from {row.measured_kbps:.0f} kbit/s"
+    if row.shortfall:
+        start += f" (in {len(row.of_clips)} of {row.clips} clips)"
     if pooled.kbps is None:
         count = pooled.below + pooled.inside + pooled.beyond
         return (
