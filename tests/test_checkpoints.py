@@ -64,10 +64,33 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_taken(tmp_path, capsys
     restored, step = checkpoints.restore(TREE)
     assert (step, int(restored["step"])) == (1, 3)
     assert f"checkpoint {tmp_path / '2'}" in capsys.readouterr().err
+    # Training comes to that step again.
+    checkpoints.save({**TREE, "step": jnp.int32(2)}, 2, {})
+    restored, step = checkpoints.restore(TREE)
+    assert (step, int(restored["step"])) == (2, 2)
+    with pytest.raises(CheckpointError, match=r"no checkpoint of step 7 in .*; of 1, 2$"):
+        checkpoints.restore(TREE, 7)
+    flip_bytes(tmp_path / "2")
     flip_bytes(tmp_path / "1")
     with pytest.raises(CheckpointError, match=r"every checkpoint in .* is damaged"):
         checkpoints.restore(TREE)
     gc.collect()
+
+
+def test_a_damaged_description_is_one_line(tmp_path):
+    save = (
+        "from supervegan_jax.training.checkpoints import Checkpoints; import sys; "
+        "import numpy as np; c = Checkpoints(sys.argv[1]); x = {'x': np.zeros(3, np.float32)}; "
+    )
+    program = [sys.executable, "-c", save + "c.save(x, 1, {}); c.save(x, 2, {})", str(tmp_path)]
+    subprocess.run(program, check=True)
+    path = tmp_path / "2" / "_CHECKPOINT_METADATA"
+    path.write_bytes(b"x" * 8 + path.read_bytes()[8:])
+    program[2] = save + "print(c.restore(x)[1])"
+    done = subprocess.run(program, check=True, capture_output=True, text=True)
+    assert done.stdout == "1\n"
+    assert done.stderr.startswith(f"warning: checkpoint {tmp_path / '2'} cannot be read")
+    assert done.stderr.count("\n") == 1
 
 
 def test_a_checksum_that_does_not_match_is_damage(tmp_path, monkeypatch, capsys):

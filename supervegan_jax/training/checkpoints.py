@@ -2,11 +2,14 @@
 
 import sys
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
+from absl import logging
 from orbax.checkpoint import v1 as ocp
 
 Flat = dict[str, np.ndarray]
@@ -63,15 +66,18 @@ class Checkpoints:
           read_only: nothing is cleared, so that a run that is going on is left in peace.
         """
         self.directory = Path(directory).absolute()
-        self._checkpointer = ocp.training.Checkpointer(
-            self.directory,
-            preservation_policy=ocp.training.preservation_policies.LatestN(keep),
-            cleanup_tmp_directories=not read_only,
-        )
+        self._unreadable: set[int] = set()
+        with _quiet_orbax():
+            self._checkpointer = ocp.training.Checkpointer(
+                self.directory,
+                preservation_policy=ocp.training.preservation_policies.LatestN(keep),
+                cleanup_tmp_directories=not read_only,
+            )
 
     def steps(self) -> list[int]:
         """The saved steps, ascending."""
-        return sorted(checkpoint.step for checkpoint in self._checkpointer.checkpoints)
+        with _quiet_orbax():
+            return sorted(checkpoint.step for checkpoint in self._checkpointer.checkpoints)
 
     def save(self, state: Any, step: int, metadata: dict[str, Any]) -> None:
         """Writes `state` under `step`, with `metadata` (JSON values) beside it.
@@ -79,13 +85,19 @@ class Checkpoints:
         Raises:
           CheckpointError: it could not be written; earlier checkpoints are untouched.
         """
-        if step in self.steps():
+        damaged = step in self._unreadable
+        if step in self.steps() and not damaged:
             return
         flat = flatten(state)
         try:
             self._checkpointer.save(
-                step, flat, force=True, custom_metadata={**metadata, "crc32": _checksums(flat)}
+                step,
+                flat,
+                force=True,
+                overwrite=damaged,
+                custom_metadata={**metadata, "crc32": _checksums(flat)},
             )
+            self._unreadable.discard(step)
         except Exception as error:  # tensorstore reports a full disk in several types
             kept = self.steps()
             last = f"the last good one is step {kept[-1]}" if kept else "there is none yet"
@@ -97,7 +109,8 @@ class Checkpoints:
     def restore(self, like: Any, step: int | None = None, group: str = "") -> tuple[Any, int]:
         """Reads the newest checkpoint, or the one of `step`, into the structure of `like`.
 
-        A damaged checkpoint is named on stderr and the one before it is taken.
+        A damaged checkpoint is named on stderr and the one before it is taken; `save` writes it
+        anew when training has come there again.
 
         Args:
           like: arrays or shapes.
@@ -110,14 +123,19 @@ class Checkpoints:
         Raises:
           CheckpointError: no checkpoint can be read, or it is of another model.
         """
-        candidates = self.steps()[::-1] if step is None else [step]
-        if not candidates or candidates[0] not in self.steps():
+        saved = self.steps()
+        candidates = saved[::-1] if step is None else [step]
+        if not saved:
             raise CheckpointError(f"no checkpoint in {self.directory}")
+        if candidates[0] not in saved:
+            there = ", ".join(map(str, saved))
+            raise CheckpointError(f"no checkpoint of step {step} in {self.directory}; of {there}")
         for candidate in candidates:
             try:
                 flat = self._read(candidate)
             except CheckpointError as error:
                 print(f"warning: {error}", file=sys.stderr)
+                self._unreadable.add(candidate)
                 continue
             if group:
                 prefix = f"{group}/"
@@ -138,14 +156,15 @@ class Checkpoints:
         """Reads one checkpoint and holds every array against its checksum."""
         device = jax.sharding.SingleDeviceSharding(jax.devices()[0])
         try:
-            metadata = self._checkpointer.metadata(step)
-            if metadata.metadata is None:
-                raise ValueError("the description of its arrays is damaged")
-            like = {
-                name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device)
-                for name, leaf in metadata.metadata.items()
-            }
-            loaded = self._checkpointer.load(step, like)
+            with _quiet_orbax():
+                metadata = self._checkpointer.metadata(step)
+                if metadata.metadata is None:
+                    raise ValueError("the description of its arrays is damaged")
+                like = {
+                    name: jax.ShapeDtypeStruct(leaf.shape, leaf.dtype, sharding=device)
+                    for name, leaf in metadata.metadata.items()
+                }
+                loaded = self._checkpointer.load(step, like)
             flat = {name: np.asarray(leaf) for name, leaf in loaded.items()}
             expected = metadata.custom_metadata["crc32"]
         except Exception as error:  # orbax, tensorstore and json each have their own
@@ -164,6 +183,17 @@ class Checkpoints:
     def close(self) -> None:
         """Waits for what is being written."""
         self._checkpointer.close()
+
+
+@contextmanager
+def _quiet_orbax() -> Iterator[None]:
+    """Keeps from stderr what orbax logs beside its exceptions: all of a damaged file's text."""
+    before = logging.get_verbosity()
+    logging.set_verbosity(logging.FATAL)
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 def _first_line(error: Exception) -> str:
