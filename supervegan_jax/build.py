@@ -11,6 +11,7 @@ import numpy as np
 from flax import linen as nn
 from ml_collections import ConfigDict
 
+from supervegan_jax.config_check import check_config
 from supervegan_jax.data.records import Window, truth_shape
 from supervegan_jax.losses.adversarial import ADVERSARIAL_LOSSES, AdversarialLoss
 from supervegan_jax.losses.perceptual import perceptual_loss
@@ -28,6 +29,8 @@ from supervegan_jax.training.checkpoints import flatten, unflatten
 from supervegan_jax.training.loop import Batches
 from supervegan_jax.training.optimizers import make_optimizer, make_schedule
 from supervegan_jax.training.phases import Phase, make_phases
+from supervegan_jax.training.state import state_shapes
+from supervegan_jax.training.step import train_step
 from supervegan_jax.training.system import Features, Shown, System
 from supervegan_jax.weights.load import load_model
 from supervegan_jax.weights.model_file import parameter_shapes
@@ -36,7 +39,12 @@ DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
 
 def build_phases(config: ConfigDict) -> tuple[Phase, ...]:
-    """The training phases `config` describes."""
+    """The training phases `config` describes.
+
+    Raises:
+      ValueError: a field is outside of its range; see also `make_phases`.
+    """
+    check_config(config)
     return make_phases(config.phase_names, config.phases.to_dict(), config.ablation)
 
 
@@ -67,6 +75,10 @@ def build_system(config: ConfigDict, phases: tuple[Phase, ...]) -> System:
         make_schedule, phases, kind=optimizer.schedule, warmup_steps=optimizer.warmup_steps
     )
     discriminator, shown = build_discriminator(config, dtype)
+    learning_rate = schedule(
+        learning_rate=optimizer.learning_rate,
+        final_learning_rate=optimizer.final_learning_rate,
+    )
     fall = optimizer.final_learning_rate / optimizer.learning_rate
     return System(
         generator=build_model(config),
@@ -79,10 +91,7 @@ def build_system(config: ConfigDict, phases: tuple[Phase, ...]) -> System:
         perceptual=partial(perceptual_loss, unit_length=config.perceptual.unit_length),
         perceptual_crop=config.perceptual.crop_size,
         optimizer=make_optimizer(optimizer.b1, optimizer.b2, optimizer.max_gradient_norm),
-        schedule=schedule(
-            learning_rate=optimizer.learning_rate,
-            final_learning_rate=optimizer.final_learning_rate,
-        ),
+        schedule=learning_rate,
         discriminator_schedule=schedule(
             learning_rate=optimizer.discriminator_learning_rate,
             final_learning_rate=optimizer.discriminator_learning_rate * fall,
@@ -198,6 +207,31 @@ def load_initial(config: ConfigDict) -> dict[str, Any] | None:
         raise ValueError(f"initial_weights {config.initial_weights!r}: {error}") from error
 
 
+def check_phases(
+    config: ConfigDict, system: System, phases: tuple[Phase, ...], frozen: dict[str, Any]
+) -> None:
+    """Traces the steps of the later phases, so that what is wrong there is told before the first.
+
+    Raises:
+      ValueError: a phase trains what the generator has not, or its step cannot be computed.
+    """
+    state = state_shapes(system, scale=config.model.scale, frozen=frozen)
+    for phase in phases:
+        for group in phase.trains:
+            if group not in state.params:
+                raise ValueError(
+                    f"phase {phase.name!r} trains {group!r}; the generator has "
+                    f"{', '.join(sorted(state.params))}"
+                )
+    shapes = batch_shapes(config).items()
+    batch = {name: jax.ShapeDtypeStruct(shape, jnp.uint8) for name, shape in shapes}
+    for phase in phases[1:]:
+        try:
+            jax.eval_shape(partial(train_step, system=system, phase=phase), state, batch, frozen)
+        except ValueError as error:
+            raise ValueError(f"phase {phase.name!r}: {error}") from error
+
+
 def _select(tree: Any, like: Any) -> Any:
     if not isinstance(like, dict):
         return tree
@@ -205,14 +239,8 @@ def _select(tree: Any, like: Any) -> Any:
 
 
 def training_window(config: ConfigDict) -> Window:
-    """The frames of a training example: those the network reads for each that has a truth.
-
-    Raises:
-      ValueError: `data.truths` is not positive.
-    """
+    """The frames of a training example: those the network reads for each that has a truth."""
     truths = config.data.truths
-    if truths < 1:
-        raise ValueError(f"data.truths {truths}; at least 1 is needed")
     generator: Any = build_model(config)
     return Window(generator.frames + truths - 1, truths)
 

@@ -92,12 +92,20 @@ def total_loss(
       The scalar loss, and each computed term unweighted by name.
 
     Raises:
-      ValueError: a weight names no term.
+      ValueError: a weight names no term, or one of what the generator has not computed.
     """
     unknown = sorted(set(weights) - set(TERMS))
     if unknown:
         raise ValueError(f"unknown loss terms {unknown}; known are {sorted(TERMS)}")
-    terms = {name: TERMS[name](inputs) for name, weight in weights.items() if weight}
+    terms = {}
+    for name in (name for name, weight in weights.items() if weight):
+        try:
+            terms[name] = TERMS[name](inputs)
+        except KeyError as error:
+            computed = ", ".join(sorted(inputs.outputs))
+            raise ValueError(
+                f"loss term {name!r} looks at {error.args[0]!r}; computed are {computed}"
+            ) from error
     if not terms:
         raise ValueError("every loss weight is 0: there is nothing to train on")
     return sum(weights[name] * value for name, value in terms.items()), terms  # type: ignore[return-value]

@@ -225,6 +225,10 @@ class SuperVegan(nn.Module):
                 f"temporal_widths end in {self.temporal_widths[-1]}, but the trunk's width is "
                 f"{self.width}; the two must be equal"
             )
+        for part in ("trunk", "filter", "residual", "outer", "inner"):
+            blocks = getattr(self, f"{part}_blocks")
+            if blocks < 0:
+                raise ValueError(f"{part}_blocks is {blocks}; 0 or more are accepted")
         if not 0 <= self.detail_floor <= 255:
             raise ValueError(f"detail_floor is {self.detail_floor}; 0 to 255 codes are accepted")
         self.stage_a = StageA(

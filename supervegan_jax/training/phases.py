@@ -1,5 +1,6 @@
 """The phases of progressive training (III-B): what is trained, on which losses, how blended."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -64,7 +65,8 @@ def make_phases(
         all (V-F1); "no_mse_a" drops the loss on stage A after the first phase.
 
     Raises:
-      ValueError: a name without fields, a negative length, no step at all or an unknown ablation.
+      ValueError: a name without fields, a negative length, no step at all, nothing to train, a
+        blending parameter outside of 0 to 1, a negative weight or an unknown ablation.
     """
     if ablation not in ABLATIONS:
         raise ValueError(f"ablation {ablation!r}; accepted are {', '.join(map(repr, ABLATIONS))}")
@@ -74,8 +76,7 @@ def make_phases(
         if name not in fields:
             raise ValueError(f"phase {name!r} is not defined; defined are {sorted(fields)}")
         values = fields[name]
-        if values["steps"] < 0:
-            raise ValueError(f"phase {name!r} has {values['steps']} steps; 0 or more are accepted")
+        _check(name, values)
         weights = dict(values["weights"])
         if ablation == "no_mse_a" and phases:
             weights |= dict.fromkeys(("mse_a", "mse_a_enlarged", "flicker_a_enlarged"), 0.0)
@@ -95,6 +96,21 @@ def make_phases(
         last = phases[-1]
         return (Phase(last.name, 0, step, last.trains, (1.0, 1.0), last.weights),)
     return tuple(phase for phase in phases if phase.steps)
+
+
+def _check(name: str, values: Mapping[str, Any]) -> None:
+    if values["steps"] < 0:
+        raise ValueError(f"phase {name!r} has {values['steps']} steps; 0 or more are accepted")
+    if not values["trains"]:
+        raise ValueError(f"phase {name!r} trains nothing; name groups of the generator")
+    alpha = tuple(values["alpha"])
+    if len(alpha) != 2 or not all(0 <= value <= 1 for value in alpha):
+        raise ValueError(f"alpha of phase {name!r} is {alpha}; two numbers of 0 to 1 are accepted")
+    for term, weight in values["weights"].items():
+        if not 0 <= weight < math.inf:
+            raise ValueError(
+                f"weight {term!r} of phase {name!r} is {weight}; 0 or more is accepted"
+            )
 
 
 def phase_at(phases: Sequence[Phase], step: int) -> Phase:
