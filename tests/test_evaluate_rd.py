@@ -162,6 +162,38 @@ def test_what_is_odd_about_curves_is_said():
     assert "psnr has no finite value at 100 kbit/s" in curves.remarks(missing, ("psnr",))[0]
 
 
+def test_means_of_different_frames_are_not_compared():
+    """Six black frames that codec and bicubic give exactly, and the network almost."""
+    points = [*points_of("black", 1.5, 5), *points_of("one", 1.5, 5)]
+    black = [p for p in points if p.clip == "black" and p.curve != "net"]
+    points = [dataclasses.replace(p, left_out={"psnr": 6}) if p in black else p for p in points]
+    assert curves.remarks([*points, *curves.pool_points(points)], ("psnr",)) == [
+        "black, h264: psnr is infinite or undefined in different numbers of frames (codec 6, "
+        "bicubic 6, net 0), which the means leave out; it gives no equivalent bitrate, no BD-rate "
+        "and no mean over clips"
+    ]
+    for row in curves.equivalents(points, ("psnr",)):
+        gain = 1.5 if row.curve == "net" else 0.5
+        assert set(row.of_clips) == {"one"} and row.of_means is None
+        assert row.pooled.kbps == pytest.approx(gain * row.target_kbps)
+    for row in curves.bd_rates(points, ("psnr",)):
+        assert row.percent["black"] == row.percent[POOLED] == "psnr is of different frames"
+        assert isinstance(row.percent["one"], float)
+    assert {p.scores["psnr"] for p in curves.pool_points(points)} == {None}
+    # One point of a curve is enough, and the numbers of frames are told from least to most.
+    some = [dataclasses.replace(p, left_out={}) for p in points if p.clip == "one"]
+    some[0] = dataclasses.replace(some[0], left_out={"psnr": 2})
+    assert "(codec 0-2, net 0, bicubic 0)" in curves.remarks(some, ("psnr",))[0]
+    # The same number everywhere is only told.
+    even = [dataclasses.replace(p, left_out={"psnr": 6}) for p in points]
+    assert curves.remarks(even, ("psnr",))[0] == (
+        "black, h264: psnr is infinite or undefined in 6 frames of each; the means are over the "
+        "others"
+    )
+    row = next(r for r in curves.equivalents(even, ("psnr",)) if r.curve == "net")
+    assert set(row.of_clips) == {"black", "one"}
+
+
 def test_results_are_named_after_what_they_were_made_from(tmp_path):
     workspace = Workspace(tmp_path / "deep" / "work")
     assert workspace.key(a=1, b="x") == workspace.key(b="x", a=1)
@@ -428,6 +460,31 @@ def test_a_killed_run_goes_on_and_takes_more_metrics(clip, tiny, tmp_path):
     }
 
 
+def test_frames_without_a_number_are_counted(finished, clip, tmp_path, capsys):
+    """Two scored frames of a clip; one of them without PSNR for the codec alone."""
+    workdir = tmp_path / "rd"
+    shutil.copytree(finished, workdir)
+    for path in workdir.glob("scores/*.json"):
+        content = json.loads(path.read_text())
+        content["scores"]["ssim"]["frames"] = 1
+        content["scores"]["psnr"]["frames"] = 1 if content["curve"] == "codec" else 2
+        path.write_text(json.dumps(content))
+    evaluate.main(command(clip, workdir, "--no-plots"))
+    printed = capsys.readouterr()
+    assert (
+        f"note: rabbit, h264: psnr is infinite or undefined in different numbers of frames (codec "
+        f"1, bicubic 0, {MODEL}:a 0, {MODEL} 0), which" in printed.err
+    )
+    assert "note: rabbit, h264: ssim is infinite or undefined in 1 frame of each" in printed.err
+    content = json.loads((workdir / "rd.json").read_text())
+    assert {row["pooled"] is None for row in content["equivalent_kbps"]} == {True, False}
+    assert {r["metric"] for r in content["equivalent_kbps"] if r["pooled"] is None} == {"psnr"}
+    points = tables.read_points(workdir / "rd.json")
+    left_out = {p.curve: p.left_out for p in points}
+    assert (left_out["codec"], left_out["bicubic"]) == ({"psnr": 1, "ssim": 1}, {"ssim": 1})
+    assert {p.scores["psnr"] is None for p in points} == {False}
+
+
 def test_clips_against_curves_with_the_best_marked(finished, tmp_path, capsys):
     output = tmp_path / "table.md"
     words = ["table", str(finished), "--kbps", "30", "--metrics", "ssim,psnr"]
@@ -504,7 +561,7 @@ def test_a_way_better_at_its_lowest_rate_is_the_cheapest():
         made.append(point("a", "net", kbps, 60 + 10 * math.log2(kbps / 50)))  # 70 at 100
         made.append(point("a", "poor", kbps, 30 + 10 * math.log2(kbps / 100)))  # 70 at 1600
     points = [p for p in made if p.curve != "net" or p.target_kbps > 100]  # 80 at 200
-    (found,) = [advice.advise(made, "psnr", 100, wanted=68.0)]
+    found = advice.advise(made, "psnr", 100, wanted=68.0)
     assert [(c, e.where) for c, e in found.needed] == [
         ("net", "below"),
         ("codec", "inside"),
@@ -513,7 +570,8 @@ def test_a_way_better_at_its_lowest_rate_is_the_cheapest():
     content = advice.to_json([found], "a.mkv", "h264", 400)["metrics"]["psnr"]
     assert content["cheapest"] == "net"
     assert content["needed_kbps"]["net"] == {"where": "below", "kbps": 100}
-    assert "net    below the ladder (< 100)" in advice.to_text([found], "h264", 400)
+    table = advice.to_text([found], "h264", 400).split("\n\n")[1]
+    assert table.splitlines()[1].split() == ["net", "below", "the", "ladder", "(<", "100)"]
     # Where a lower rate than the bound is known to do, that is cheaper by what was measured.
     found = advice.advise(points, "psnr", 400, wanted=68.0)
     assert [c for c, _ in found.needed] == ["codec", "net", "poor"]

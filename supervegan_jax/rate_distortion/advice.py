@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from supervegan_jax.evaluation.equivalency import INSIDE, Equivalent, equivalent
+from supervegan_jax.evaluation.equivalency import BEYOND, Equivalent, equivalent
 from supervegan_jax.evaluation.results import format_columns, shown
 from supervegan_jax.evaluation.scoring import METRICS
 from supervegan_jax.rate_distortion.curves import Point, curve_of, label, names, select
@@ -33,17 +33,23 @@ def read_wanted(text: str, metrics: Sequence[str]) -> dict[str, float]:
     """The qualities of "lpips=0.2,vmaf=80".
 
     Raises:
-      ValueError: something else, or a metric that is not measured.
+      ValueError: something else, a metric that is not measured, or one named twice.
     """
-    wanted = {}
+    wanted: dict[str, float] = {}
     for part in filter(None, text.split(",")):
         name, _, value = part.partition("=")
+        name = name.strip()
         try:
-            wanted[name.strip()] = float(value)
+            number = float(value)
         except ValueError:
-            raise ValueError(f"wanted {part!r}; METRIC=NUMBER is accepted") from None
-        if name.strip() not in metrics or not math.isfinite(wanted[name.strip()]):
+            number = math.nan
+        if not math.isfinite(number):
+            raise ValueError(f"wanted {part!r}; METRIC=NUMBER is accepted")
+        if name not in metrics:
             raise ValueError(f"wanted {part!r}; this run measures {', '.join(metrics)}")
+        if name in wanted:
+            raise ValueError(f"wanted {part!r}; each metric once is accepted")
+        wanted[name] = number
     return wanted
 
 
@@ -56,8 +62,9 @@ class Advice:
       at_rate: the points at the bitrate asked about, best first.
       wanted: the quality for which the cheapest way is sought: the best at that bitrate, unless
         the user named one.
-      needed: the bitrate at which each curve has it, cheapest first; those outside their ladders
-        last, those without a curve missing.
+      needed: the bitrate at which each curve has it, cheapest first; one that is better at its
+        lowest bitrate already stands at that, those that never reach it come last, those without
+        a curve are missing.
       hull: points that no other point, and no mixture of two others, beats, by rising rate.
     """
 
@@ -104,7 +111,7 @@ def _needed(points: Sequence[Point], metric: str, quality: float) -> list[tuple[
             )
         except ValueError:
             continue
-    return sorted(found, key=lambda pair: (pair[1].where != INSIDE, pair[1].kbps))
+    return sorted(found, key=lambda pair: (pair[1].where == BEYOND, pair[1].kbps))
 
 
 def _hull(scored: Sequence[tuple[Point, float]]) -> list[Point]:
@@ -140,7 +147,7 @@ def to_json(advice: Sequence[Advice], source: str, codec: str, kbps: int) -> dic
                 "best": one.at_rate[0].curve,
                 "at_rate": [_point(point, one.metric) for point in one.at_rate],
                 "wanted": one.wanted,
-                "cheapest": next((c for c, e in one.needed if e.where == INSIDE), None),
+                "cheapest": next((c for c, e in one.needed if e.where != BEYOND), None),
                 "needed_kbps": {c: {"where": e.where, "kbps": e.kbps} for c, e in one.needed},
                 "hull": [_point(point, one.metric) for point in one.hull],
             }
