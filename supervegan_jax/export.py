@@ -8,7 +8,7 @@ import argparse
 import dataclasses
 from pathlib import Path
 
-from supervegan_jax.command_line import Parser, run
+from supervegan_jax.command_line import Parser, read_names, run
 from supervegan_jax.exported.files import FORMATS, write_export
 from supervegan_jax.weights.interpolation import interpolate, set_detail
 from supervegan_jax.weights.load import load_model, load_workdir
@@ -82,9 +82,11 @@ def _load(options: argparse.Namespace) -> LoadedModel:
     if model.exported is not None:
         raise ValueError(f"{path} is exported already; give the network it was made of")
     if options.interpolate_from is not None:
-        groups = options.interpolate_groups
+        groups = None
+        if options.interpolate_groups is not None:
+            groups = read_names(options.interpolate_groups)
         first = load_model(options.interpolate_from)
-        model = interpolate(first, model, options.alpha, groups and groups.split(","))
+        model = interpolate(first, model, options.alpha, groups)
     name = options.directory.resolve().name
     changed = set_detail(model, options.detail_gain, options.detail_floor)
     return dataclasses.replace(changed, card={**changed.card, "name": name})
@@ -98,6 +100,8 @@ def main(arguments: list[str] | None = None) -> int | None:
         raise ValueError("--interpolate-from and --alpha are needed together")
     if options.interpolate_groups is not None and options.interpolate_from is None:
         raise ValueError("--interpolate-groups needs --interpolate-from and --alpha")
+    if (directory / "checkpoints").is_dir():
+        raise ValueError(f"{directory} is a training run's folder; give another one")
     for name in options.format:
         file = CARD_FILE if name == _FOLDER else f"model{FORMATS[name].suffix}"
         if (directory / file).exists() and not options.overwrite:

@@ -13,6 +13,7 @@ from supervegan_jax.models import build_generator, init_variables
 from supervegan_jax.models.supervegan import SuperVegan
 from supervegan_jax.training.checkpoints import Checkpoints
 from supervegan_jax.weights import list_models, load_model, save_model
+from supervegan_jax.weights.load import load_workdir
 from supervegan_jax.weights.model_file import STORAGE_DTYPES
 
 FIELDS = {"name": "supervegan", "scale": 4, **SMALL, "temporal_widths": [8, 8]}
@@ -130,11 +131,33 @@ def test_a_training_workdir_gives_its_averaged_parameters(tmp_path, params):
             [*between, "0.5", "--interpolate-groups", "stage_c"],
             "no parameters stage_c; accepted are stage_a, stage_b",
         ),
+        ([*between, "0.5", "--interpolate-groups", ""], "no parameters ''; accepted are stage_a"),
         (between[:2], "--interpolate-from and --alpha are needed together"),
         (["--interpolate-from", "supervegan4_small", "--alpha", "0.5"], "not the same network"),
     ]:
         with pytest.raises(ValueError, match=message):
             export.main([*words, "--overwrite", *wrong])
+
+
+def test_the_card_tells_what_was_trained_until_its_step(tmp_path, params):
+    config = {"model": FIELDS, "optimizer": {"learning_rate": 1.0}}
+    later = {**config, "optimizer": {"learning_rate": 2.0}}
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    for step in (10, 20):
+        checkpoints.save({"ema": params}, step, {"config": config, "git_revision": "abc"})
+    checkpoints.close()
+    (tmp_path / "config.json").write_text(json.dumps({"config": later, "git_revision": "def"}))
+    summary = {"step": 10, "rows": {"bicubic": {"psnr": 30.0}}, "input_kbps": 250}
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    card = load_workdir(tmp_path, 10).card
+    assert (card["training"]["config"], card["git_revision"]) == (config, "abc")
+    assert card["training"]["scores"]["rows"] == summary["rows"]
+    assert "scores" not in load_workdir(tmp_path).card["training"]
+    (tmp_path / "summary.json").write_text("{")
+    with pytest.raises(ValueError, match=r"summary\.json is damaged"):
+        load_workdir(tmp_path)
+    with pytest.raises(ValueError, match="is a training run's folder; give another one"):
+        export.main([str(tmp_path), str(tmp_path)])
 
 
 def test_reading_leaves_a_run_that_goes_on_alone(tmp_path, params):

@@ -50,10 +50,10 @@ def interpolate(
         )
     mixed = second.params.keys() if groups is None else groups
     unknown = sorted(set(mixed) - set(second.params))
-    if unknown:
+    if unknown or not mixed:
         raise ValueError(
-            f"{second.card['name']} has no parameters {', '.join(unknown)}; accepted are "
-            f"{', '.join(sorted(second.params))}"
+            f"{second.card['name']} has no parameters {', '.join(unknown) or repr('')}; accepted "
+            f"are {', '.join(sorted(second.params))}"
         )
 
     def mix(x: np.ndarray, y: np.ndarray) -> np.ndarray:

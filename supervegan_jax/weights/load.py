@@ -100,17 +100,35 @@ def _load_published(path: Path) -> LoadedModel:
     return LoadedModel(generator_from_fields(fields), params, int(fields["scale"]), card)
 
 
-def _scores(workdir: Path, step: int | None) -> dict[str, Any]:
-    """What `summary.json` says of the newest checkpoint of a finished run."""
+def _scores(workdir: Path, step: int) -> dict[str, Any]:
+    """What `summary.json` says, if it is of that step."""
     path = workdir / "summary.json"
-    if step is not None or not path.is_file():
+    if not path.is_file():
         return {}
-    summary = json.loads(path.read_text(encoding="utf-8"))
-    if "rows" not in summary:  # its records held no frames out
-        return {}
+    try:
+        summary = json.loads(path.read_text(encoding="utf-8"))
+        if summary.get("step") != step or "rows" not in summary:  # no frames were held out
+            return {}
+    except (ValueError, AttributeError) as error:
+        raise ValueError(f"{path} is damaged; train again, or remove it") from error
     what = "means over the held-out frames when the run ended, of input at so many kbit/s"
     kept = {"what": what, "input_kbps": summary["input_kbps"], "rows": summary["rows"]}
     return {"scores": kept}
+
+
+def read_run_config(path: Path) -> dict[str, Any]:
+    """What a training run's config.json holds: "config", and "git_revision" of the program.
+
+    Raises:
+      ValueError: it is not one.
+    """
+    try:
+        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        if "name" not in content["config"]["model"]:
+            raise KeyError("name")
+    except (ValueError, KeyError, TypeError) as error:
+        raise ValueError(f"{path} is not a training run's config") from error
+    return content
 
 
 def load_workdir(workdir: Path, step: int | None = None) -> LoadedModel:
@@ -123,11 +141,8 @@ def load_workdir(workdir: Path, step: int | None = None) -> LoadedModel:
     """
     from supervegan_jax.training.checkpoints import Checkpoints
 
-    try:
-        metadata = json.loads((workdir / "config.json").read_text(encoding="utf-8"))
-        fields = metadata["config"]["model"]
-    except (json.JSONDecodeError, KeyError, TypeError) as error:
-        raise ValueError(f"{workdir / 'config.json'} is not a training run's config") from error
+    metadata = read_run_config(workdir / "config.json")
+    fields = metadata["config"]["model"]
     generator = generator_from_fields(fields)
     directory = workdir / "checkpoints"
     if not directory.is_dir():
@@ -135,6 +150,8 @@ def load_workdir(workdir: Path, step: int | None = None) -> LoadedModel:
     checkpoints = Checkpoints(directory, read_only=True)
     try:
         params, found = checkpoints.restore(parameter_shapes(generator), step, group="ema")
+        # The config of the steps up to it: the file's may be a later one's.
+        metadata |= checkpoints.metadata(found)
     finally:
         checkpoints.close()
     card = {
@@ -142,7 +159,7 @@ def load_workdir(workdir: Path, step: int | None = None) -> LoadedModel:
         "generator": fields,
         "colour": _COLOUR,
         "step": found,
-        "training": {"config": metadata["config"], **_scores(workdir, step)},
+        "training": {"config": metadata["config"], **_scores(workdir, found)},
         "git_revision": metadata.get("git_revision", ""),
     }
     return LoadedModel(generator, params, int(fields["scale"]), card)
