@@ -65,16 +65,16 @@ def main(arguments: list[str] | None = None) -> int | None:
     for text in options.set:
         set_field(config, text)
     only = read_names(options.only)
+    clips = options.clips or [embedded_clip()]
     if options.dry_run:
         rate = 1e9 * options.gmacs_per_second
-        print(dry_run(config, options.records, options.workdir, only, rate))
+        print(dry_run(config, options.records, clips, options.workdir, only, rate))
         return None
-    clips = options.clips or [embedded_clip()]
     try:
         print(run_experiment(config, options.records, clips, options.workdir, only))
     except Terminated as stop:
         print(f"{stop}; the same command goes on from there", file=sys.stderr)
-        return 143
+        return stop.exit_code
     print(f"written: {options.workdir / 'results.md'}, .json and pictures beside them")
     return None
 

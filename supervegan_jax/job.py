@@ -3,6 +3,7 @@
 import json
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,18 +25,19 @@ from supervegan_jax.training.phases import Phase
 from supervegan_jax.training.state import TrainState
 from supervegan_jax.training.system import System
 from supervegan_jax.training.workdir import git_revision, write_json
+from supervegan_jax.weights.load import read_run_config
 from supervegan_jax.weights.model_file import generator_from_fields
 
 
 def train(config: ConfigDict, workdir: Path) -> None:
     """Prepares data if the config asks for it, trains, evaluates and writes the summary."""
     start = time.monotonic()
-    metadata = {"config": config.to_dict(), "git_revision": git_revision()}
-    note_changes(config, workdir / "config.json")
-    write_json(workdir / "config.json", metadata)
     phases = build.build_phases(config)
     system = build.build_system(config, phases)
     check_devices(config)
+    metadata = {"config": config.to_dict(), "git_revision": git_revision()}
+    note_changes(config, workdir / "config.json")
+    write_json(workdir / "config.json", metadata)
 
     records = prepare_records(config, workdir)
     clips = load_held_out(config, records)
@@ -50,16 +52,17 @@ def train(config: ConfigDict, workdir: Path) -> None:
     state = run_phases(
         config, workdir, records, system, phases, evaluate if clips else None, metadata
     )
+    step = int(state.step)
     if not clips:
         seconds = time.monotonic() - start
-        write_json(workdir / "summary.json", {"seconds": round(seconds, 1)})
+        write_json(workdir / "summary.json", {"step": step, "seconds": round(seconds, 1)})
         print(f"{seconds:.0f} s in all; no held-out frames were scored")
         return
     rows, of_clips = summary.summarize(evaluator, state.ema, clips, workdir)
     kbps = sum(clip.measured_kbps for clip in clips) / len(clips)
     seconds = time.monotonic() - start
-    result = {"rows": rows, "input_kbps": round(kbps, 2), "seconds": round(seconds, 1)}
-    write_json(workdir / "summary.json", {**result, "clips": of_clips})
+    result = {"step": step, "seconds": round(seconds, 1), "input_kbps": round(kbps, 2)}
+    write_json(workdir / "summary.json", {**result, "rows": rows, "clips": of_clips})
     print(summary.format_table(rows))
     print(f"input measured at {kbps:.0f} kbit/s; {seconds:.0f} s in all")
     print(f"look at {workdir / 'side_by_side.png'}; scores in {workdir / 'summary.json'}")
@@ -113,12 +116,14 @@ def run_phases(
       records: where batches come from.
       evaluate: as `loop.train` takes it; None if nothing was held out to score.
     """
+    frozen = build.load_frozen(config, phases)
+    build.check_phases(config, system, phases, frozen)
     return loop.train(
         workdir,
         system,
         phases,
         check_devices(config),
-        build.load_frozen(config, phases),
+        frozen,
         build.build_batches(config, records),
         evaluate or (lambda state, phase: {}),
         loop.LoopOptions(
@@ -129,7 +134,7 @@ def run_phases(
         ),
         scale=config.model.scale,
         metadata=metadata,
-        initial=build.load_initial(config),
+        load_initial=partial(build.load_initial, config),
     )
 
 
@@ -137,11 +142,12 @@ def note_changes(config: ConfigDict, path: Path) -> None:
     """Prints the fields that differ from those the workdir was begun with.
 
     Raises:
-      ValueError: the network differs, so that the checkpoints there would not fit.
+      ValueError: the network differs, so that the checkpoints there would not fit; or the file is
+        damaged.
     """
     if not path.exists():
         return
-    before = json.loads(path.read_text(encoding="utf-8"))["config"]
+    before = read_run_config(path)["config"]
     now = json.loads(json.dumps(config.to_dict()))
     changes = list(differences(before, now))
     begun = any((path.parent / "checkpoints").glob("[0-9]*"))
@@ -171,10 +177,13 @@ def prepare_records(config: ConfigDict, workdir: Path) -> Path:
     """The folder of the records: the config's, or made in the workdir from the config's videos.
 
     Raises:
-      ValueError: the config names neither records nor videos.
+      ValueError: the config names neither records that are there nor videos.
     """
     if config.data.records:
-        return Path(config.data.records)
+        records = Path(config.data.records)
+        if not records.is_dir():
+            raise ValueError(f"data.records {str(records)!r}: there is no such folder")
+        return records
     if not config.data.videos:
         raise ValueError(
             "the config names no data: set --config.data.records=DIR (made by python -m "

@@ -37,11 +37,13 @@ def main() -> int | None:
         missing = "--workdir" if _CONFIG.value else "--config"
         raise ValueError(f"{missing} is missing; use --config configs/quickstart.py --workdir DIR")
 
+    from supervegan_jax.config_check import check_config
     from supervegan_jax.job import train  # after the flags: their errors should come at once
     from supervegan_jax.training.loop import Terminated
     from supervegan_jax.training.parallel import share_cores
     from supervegan_jax.training.workdir import locked
 
+    check_config(_CONFIG.value)
     share_cores(_CONFIG.value.data.batch_size, _CONFIG.value.optimizer.accumulate)
     workdir = Path(_WORKDIR.value)
     with locked(workdir):
@@ -49,7 +51,7 @@ def main() -> int | None:
             train(_CONFIG.value, workdir)
         except Terminated as stop:
             print(f"{stop}; the same command goes on from there", file=sys.stderr)
-            return 143
+            return stop.exit_code
     return None
 
 

@@ -18,8 +18,11 @@ from quick_compiler import QUICK_COMPILER
 from supervegan_jax.training import loop
 from supervegan_jax.training.checkpoints import Checkpoints
 from supervegan_jax.training.loop import LoopOptions, Terminated
+from supervegan_jax.training.optimizers import make_optimizer
 from supervegan_jax.training.parallel import Parallel
 from supervegan_jax.training.phases import make_phases
+from supervegan_jax.training.state import state_shapes
+from supervegan_jax.training.workdir import stop_flag
 
 OPTIONS = LoopOptions(log_every=1, evaluate_every=0, checkpoint_every=2, keep_checkpoints=2)
 
@@ -28,7 +31,13 @@ def batches(phase, first_step):
     return (random_batch(step) for step in itertools.count(first_step))
 
 
-def train(workdir, system, phases, frozen, *, source=batches, options=OPTIONS):
+def score(state, phase):
+    return {f"{phase.name}_score": float(state.step)}
+
+
+def train(
+    workdir, system, phases, frozen, *, source=batches, options=OPTIONS, evaluate=score, **more
+):
     return loop.train(
         workdir,
         system,
@@ -36,10 +45,11 @@ def train(workdir, system, phases, frozen, *, source=batches, options=OPTIONS):
         Parallel("pmap", jax.local_devices()[:1]),
         frozen,
         source,
-        lambda state, phase: {f"{phase.name}_score": float(state.step)},
+        evaluate,
         options,
         scale=4,
         metadata={"config": {"scale": 4}, "git_revision": "abc"},
+        **more,
     )
 
 
@@ -155,19 +165,77 @@ def test_a_loss_that_is_not_finite_stops_with_step_phase_and_term(tmp_path, phas
     assert Checkpoints(tmp_path / "checkpoints").steps() == [2, 3]
 
 
-def test_sigterm_saves_and_says_so(tmp_path, system, phases, frozen, uninterrupted):
-    def terminates(phase, first_step):
+def raising(signum, at):
+    """Batches; before that of step `at` the signal is raised."""
+
+    def source(phase, first_step):
         for step in itertools.count(first_step):
-            if step == 5:
-                os.kill(os.getpid(), signal.SIGTERM)
+            if step == at:
+                os.kill(os.getpid(), signum)
             yield random_batch(step)
 
+    return source
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_saves_and_says_so(tmp_path, system, phases, frozen, uninterrupted, signum):
     options = LoopOptions(log_every=1, evaluate_every=0, checkpoint_every=0, keep_checkpoints=2)
-    with pytest.raises(Terminated, match="saved at step 5"):
-        train(tmp_path, system, phases, frozen, source=terminates, options=options)
+    with pytest.raises(Terminated, match=f"{signum.name}, saved at step 5") as stop:
+        train(tmp_path, system, phases, frozen, source=raising(signum, 5), options=options)
+    assert stop.value.exit_code == 128 + signum
     assert Checkpoints(tmp_path / "checkpoints").steps()[-1] == 5
     resumed = train(tmp_path, system, phases, frozen)
     assert_same_bits(jax.device_get(resumed), uninterrupted[1])
+
+
+def test_the_second_ctrl_c_interrupts_at_once():
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt), stop_flag() as stopped:
+        os.kill(os.getpid(), signal.SIGINT)
+        assert stopped == [signal.SIGINT]
+        os.kill(os.getpid(), signal.SIGINT)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+@pytest.mark.parametrize("stop_at", [3, 10])
+def test_scores_that_a_stop_left_out_are_made_up_for(
+    tmp_path, system, phases, frozen, uninterrupted, stop_at
+):
+    def scores(workdir):
+        return {r["step"]: r for r in records(workdir) if any(key.endswith("_score") for key in r)}
+
+    def dies(state, phase):
+        if int(state.step) == stop_at:
+            raise Interrupted
+        return score(state, phase)
+
+    with pytest.raises(Interrupted):
+        train(tmp_path, system, phases, frozen, evaluate=dies)
+    assert stop_at not in scores(tmp_path)
+    train(tmp_path, system, phases, frozen)
+    assert scores(tmp_path) == scores(uninterrupted[0])
+
+
+def test_a_run_past_the_configs_end_is_refused(system, phases, frozen, uninterrupted):
+    workdir, _ = uninterrupted
+    with pytest.raises(ValueError, match="is at step 10, after the 7 steps of the config's phases"):
+        train(workdir, system, phases[:2], frozen)
+
+
+def test_a_run_goes_on_with_another_limit_of_gradients(phases):
+    limited = make_small_system(phases, optimizer=make_optimizer(0.9, 0.999, 0.5))
+    shapes = [state_shapes(system, scale=4) for system in (limited, make_small_system(phases))]
+    assert jax.tree.structure(shapes[0]) == jax.tree.structure(shapes[1])
+
+
+def test_weights_to_begin_with_are_only_loaded_for_a_new_run(system, phases, frozen, uninterrupted):
+    workdir, expected = uninterrupted
+
+    def moved():
+        raise AssertionError("asked for the first weights")
+
+    again = train(workdir, system, phases, frozen, load_initial=moved)
+    assert_same_bits(jax.device_get(again), expected)
 
 
 def test_another_models_checkpoint_is_refused(tmp_path, system, phases, frozen):

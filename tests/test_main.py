@@ -46,7 +46,7 @@ def trained(tmp_path_factory):
 def test_it_writes_summary_picture_metrics_and_checkpoints(trained):
     workdir, done = trained
     summary = json.loads((workdir / "summary.json").read_text())
-    assert set(summary) == {"rows", "input_kbps", "seconds", "clips"}
+    assert set(summary) == {"step", "rows", "input_kbps", "seconds", "clips"}
     assert list(summary["clips"].values()) == [summary["rows"]]  # there is one clip
     assert set(summary["rows"]) == {"bicubic", "h264", "stage_a", "stage_b"}
     for row in summary["rows"].values():
@@ -102,6 +102,10 @@ def test_wrong_flags_are_one_line(tmp_path):
     assert_one_line(tiny(tmp_path, "--config.data.batch_size=many"), "batch_size", "many")
     assert_one_line(tiny(tmp_path), "data.records", "data.videos")
     assert_one_line(run("--config", "configs/no.py", "--workdir", tmp_path), "configs/no.py")
+    missing = "--config.data.records=nowhere"
+    assert_one_line(tiny(tmp_path, missing), "data.records 'nowhere': there is no such folder")
+    accumulate = tiny(tmp_path, missing, "--config.optimizer.accumulate=0")
+    assert_one_line(accumulate, "optimizer.accumulate is 0; 1 or more is accepted")
 
 
 def test_records_of_another_scale_are_refused(trained, tmp_path):
@@ -154,7 +158,7 @@ def test_records_without_held_out_frames_are_trained_on_and_not_scored(trained, 
     (tmp_path / "run").mkdir()
     job.train(config, tmp_path / "run")
     assert (tmp_path / "run" / "checkpoints" / "2").is_dir()
-    assert list(json.loads((tmp_path / "run" / "summary.json").read_text())) == ["seconds"]
+    assert list(json.loads((tmp_path / "run" / "summary.json").read_text())) == ["step", "seconds"]
     assert "--holdout" in capsys.readouterr().out
 
 
@@ -167,7 +171,7 @@ def test_clips_and_encodes_without_records_are_trained_on_from_memory(trained, t
     done = tiny(tmp_path / "run", change, "--config.data.source=memory", *steps)
     assert done.returncode == 0, done.stderr
     assert "nothing is scored" in done.stdout
-    assert list(json.loads((tmp_path / "run" / "summary.json").read_text())) == ["seconds"]
+    assert list(json.loads((tmp_path / "run" / "summary.json").read_text())) == ["step", "seconds"]
     weights = "--config.data.clip_weights=('nobody*=2',)"
     done = tiny(tmp_path / "other", change, "--config.data.source=memory", weights)
     assert_one_line(done, "weight pattern 'nobody*' matches no clip")
@@ -207,6 +211,13 @@ def test_a_changed_field_is_told_by_its_name(tmp_path, capsys):
     note_changes(config, tmp_path / "config.json")
     said = capsys.readouterr().out
     assert said == "note: config field phases.blend.steps was 156250 and is 7\n"
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", '{"config": {}}', '{"config": 3}'])
+def test_a_damaged_config_is_named(tmp_path, content):
+    (tmp_path / "config.json").write_text(content)
+    with pytest.raises(ValueError, match=r"config\.json is not a training run's config$"):
+        note_changes(base.get_config(), tmp_path / "config.json")
 
 
 def test_a_workdir_from_before_a_field_goes_on(tmp_path, capsys):

@@ -1,5 +1,6 @@
 """The training loop: phase after phase, any iterator of batches, resumable at every step."""
 
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -17,7 +18,13 @@ from supervegan_jax.training.checkpoints import Checkpoints
 from supervegan_jax.training.metric_writer import MetricWriter
 from supervegan_jax.training.parallel import Parallel
 from supervegan_jax.training.phases import Phase, phase_at
-from supervegan_jax.training.state import Params, TrainState, begin_phase, create_state
+from supervegan_jax.training.state import (
+    Params,
+    TrainState,
+    begin_phase,
+    create_state,
+    state_shapes,
+)
 from supervegan_jax.training.step import train_step
 from supervegan_jax.training.system import System
 from supervegan_jax.training.workdir import stop_flag
@@ -27,7 +34,15 @@ Evaluate = Callable[[TrainState, Phase], dict[str, float]]
 
 
 class Terminated(Exception):
-    """SIGTERM arrived; the state was saved."""
+    """A signal arrived and the state was saved.
+
+    Attributes:
+      exit_code: of a process that ends by that signal.
+    """
+
+    def __init__(self, signum: int, step: int) -> None:
+        super().__init__(f"stopped by {signal.Signals(signum).name}, saved at step {step}")
+        self.exit_code = 128 + signum
 
 
 class NotFinite(ValueError):
@@ -43,6 +58,15 @@ class LoopOptions:
     checkpoint_every: int = 500
     keep_checkpoints: int = 2
 
+    def evaluation_is_due(self, step: int, phase: Phase) -> bool:
+        """Whether the frames held out are scored after a step of the phase."""
+        return is_due(step, phase, self.evaluate_every)
+
+
+def is_due(step: int, phase: Phase, every: int) -> bool:
+    """Whether what is done every so many steps, and at a phase's end, is done after this one."""
+    return step == phase.end or bool(every and step % every == 0)
+
 
 def train(
     workdir: Path,
@@ -56,7 +80,7 @@ def train(
     *,
     scale: int,
     metadata: dict[str, Any],
-    initial: Params | None = None,
+    load_initial: Callable[[], Params | None] = lambda: None,
 ) -> TrainState:
     """Trains to the end of the last phase, going on from the newest checkpoint.
 
@@ -72,26 +96,38 @@ def train(
       options: how often things happen.
       scale: the generator's upsampling factor.
       metadata: JSON values kept beside every checkpoint.
-      initial: parameters the generator of a new run starts from; None is random ones.
+      load_initial: gives the parameters that the generator of a new run starts from; None is
+        random ones.
 
     Returns:
       The final state, on the devices.
 
     Raises:
       NotFinite: a loss is not finite.
-      ValueError: a checkpoint is of another model.
-      Terminated: SIGTERM arrived; the state is saved.
+      ValueError: a checkpoint is of another model, or of a step after the last phase.
+      Terminated: SIGTERM or SIGINT arrived; the state is saved.
     """
     checkpoints = Checkpoints(workdir / "checkpoints", options.keep_checkpoints)
-    state = create_state(system, scale=scale, seed=system.seed, initial=initial, frozen=frozen)
-    step = 0
     if checkpoints.steps():
-        state, step = checkpoints.restore(state)
+        state, step = checkpoints.restore(state_shapes(system, scale=scale, frozen=frozen))
         print(f"going on from the checkpoint of step {step} in {workdir}")
+    else:
+        initial, step = load_initial(), 0
+        state = create_state(system, scale=scale, seed=system.seed, initial=initial, frozen=frozen)
+    if step > phases[-1].end:
+        raise ValueError(
+            f"{workdir} is at step {step}, after the {phases[-1].end} steps of the config's "
+            "phases; take another --workdir for fewer"
+        )
     frozen = parallel.place_state(frozen)
     writer = MetricWriter(workdir, first_step=step)
 
     with closing(checkpoints), closing(writer), stop_flag() as stopped:
+        if step and not writer.scored(step):  # it was stopped between a checkpoint and its scores
+            phase = phase_at(phases, step - 1)
+            if options.evaluation_is_due(step, phase):
+                scores = evaluate(parallel.place_state(state), phase)
+                writer.write_scores(step, phase.name, scores)
         save = partial(_save, checkpoints, metadata)
         while step < phases[-1].end:
             phase = phase_at(phases, step)
@@ -139,7 +175,7 @@ class _PhaseRun:
         first_step: int,
         source: Iterator[dict[str, np.ndarray]],
         save: Callable[[TrainState, Phase], None],
-        stopped: list[bool],
+        stopped: list[int],
     ) -> TrainState:
         """Takes the phase's steps from `first_step` on, and saves at its end."""
         batch = self.parallel.place_batch(next(source))
@@ -163,21 +199,21 @@ class _PhaseRun:
                     last_log = self._report(*waiting, bar, last_log)
                 waiting = (step, metrics)
                 bar.update()
-                evaluating = self._due(step, self.options.evaluate_every)
+                evaluating = self.options.evaluation_is_due(step, self.phase)
                 # Saved before evaluating too: a SIGTERM may leave no time to finish that.
                 if evaluating or self._due(step, self.options.checkpoint_every) or stopped:
                     last_log = self._report(*waiting, bar, last_log)
                     waiting = None
                     save(state, self.phase)
                     if stopped:
-                        raise Terminated(f"stopped by SIGTERM, saved at step {step}")
+                        raise Terminated(stopped[0], step)
                 if evaluating:
                     scores = self.evaluate(state, self.phase)
-                    self.writer.write(step, {"phase": self.phase.name, **scores})
+                    self.writer.write_scores(step, self.phase.name, scores)
         return state
 
     def _due(self, step: int, every: int) -> bool:
-        return step == self.phase.end or bool(every and step % every == 0)
+        return is_due(step, self.phase, every)
 
     def _compile(self, state: TrainState, batch: Any, step: int) -> Any:
         start = time.monotonic()

@@ -18,6 +18,7 @@ class MetricWriter:
           first_step: where training begins or goes on; later lines will be written again.
         """
         self._path = Path(workdir) / "metrics.jsonl"
+        self._scored: set[int] = set()
         self._keep_lines_before(first_step)
         self._file = self._path.open("a", encoding="utf-8")
         self._events = _open_events(Path(workdir) / "events")
@@ -29,10 +30,13 @@ class MetricWriter:
         for line in self._path.read_text(encoding="utf-8").splitlines():
             try:
                 record = json.loads(line)
-            except json.JSONDecodeError:
+                step = record["step"]
+            except (json.JSONDecodeError, TypeError, KeyError):
                 continue  # the half line of a killed run
-            if record["step"] <= first_step:
+            if step <= first_step:
                 kept.append(line)
+                if not {"steps_per_second", "compile_seconds"} & record.keys():
+                    self._scored.add(step)
         beside = self._path.with_suffix(".tmp")
         beside.write_text("".join(line + "\n" for line in kept), encoding="utf-8")
         os.replace(beside, self._path)
@@ -48,6 +52,14 @@ class MetricWriter:
         self._file.flush()
         if self._events is not None:
             self._events.add(step, {k: v for k, v in values.items() if isinstance(v, float)})
+
+    def write_scores(self, step: int, phase: str, scores: Mapping[str, float]) -> None:
+        """Writes the scores of the frames held out, after a step of the phase."""
+        self.write(step, {"phase": phase, **scores})
+
+    def scored(self, step: int) -> bool:
+        """Whether an earlier run wrote the scores of that step."""
+        return step in self._scored
 
     def close(self) -> None:
         """Closes both logs."""

@@ -40,18 +40,25 @@ def locked(workdir: Path, *, wait: bool = False) -> Iterator[None]:
 
 
 @contextmanager
-def stop_flag() -> Iterator[list[bool]]:
-    """A list that becomes non-empty when SIGTERM arrives, polled at every step."""
-    flag: list[bool] = []
+def stop_flag() -> Iterator[list[int]]:
+    """A list that a SIGTERM or the first Ctrl-C puts its number in, polled at every step.
+
+    The second Ctrl-C interrupts at once.
+    """
+    flag: list[int] = []
 
     def note(signum: int, frame: FrameType | None) -> None:
-        flag.append(True)
+        if signum == signal.SIGINT and signum in flag:
+            raise KeyboardInterrupt
+        flag.append(signum)
 
-    previous = signal.signal(signal.SIGTERM, note)
+    signals = (signal.SIGTERM, signal.SIGINT)
+    previous = {signum: signal.signal(signum, note) for signum in signals}
     try:
         yield flag
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for signum, handler in previous.items():
+            signal.signal(signum, handler)
 
 
 def git_revision() -> str:
