@@ -108,8 +108,16 @@ def test_an_empty_folder_is_refused(tmp_path: Path) -> None:
 def test_nothing_to_train_on_is_refused(tmp_path: Path) -> None:
     entries = write_data(tmp_path, {"only": 6})
     write_preparation(tmp_path / "records", entries, {"only": (0, 6)})
-    with pytest.raises(ValueError, match="holds every frame out"):
+    with pytest.raises(ValueError, match=r"has the 5 frames of an example left .* longest has 0"):
         clip_pairs.load_pairs(tmp_path / "records", scale=SCALE)
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", "3"])
+def test_a_damaged_card_is_named(tmp_path: Path, content: str) -> None:
+    write_data(tmp_path, {"only": 6})
+    (tmp_path / "clips" / "only.json").write_text(content)
+    with pytest.raises(ValueError, match=r"only\.json is damaged; prepare the data again"):
+        clip_pairs.load_pairs(tmp_path, scale=SCALE)
 
 
 def test_a_shorter_video_than_prepared_is_named(tmp_path: Path) -> None:

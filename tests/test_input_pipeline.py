@@ -214,6 +214,12 @@ def test_a_missing_shard_is_named(shards: list[Path]) -> None:
         take(shards[0].parent, 1)
 
 
+def test_a_damaged_description_is_named(shards: list[Path]) -> None:
+    (shards[0].parent / "dataset_info.json").write_text("{")
+    with pytest.raises(ValueError, match=f"{shards[0].parent}' cannot be read .*; prepare the"):
+        take(shards[0].parent, 1)
+
+
 def test_a_damaged_record_is_named(shards: list[Path]) -> None:
     damaged = bytearray(shards[1].read_bytes())
     damaged[len(damaged) // 2] ^= 1

@@ -97,7 +97,11 @@ def load_pairs(
         if not any(clip.matches(pattern) for clip in clips):
             raise ValueError(f"weight pattern {pattern!r} matches no clip in {str(directory)!r}")
     if not any(map(len, centers)):
-        raise ValueError(f"{str(directory)!r} holds every frame out, none is left for training")
+        longest = max(clip.train_frames[1] - clip.train_frames[0] for clip in clips)
+        raise ValueError(
+            f"no clip in {str(directory)!r} has the {(window or Window()).frames} frames of an "
+            f"example left for training; the longest has {longest}"
+        )
     kept = _spread(centers, max_frames)
     wanted = [
         (clip, of_clip, _weight(clip, weights or {}))
@@ -173,15 +177,26 @@ def _listed_clips(directory: Path, scale: int) -> tuple[Path, Sequence[dict[str,
         return directory / preparation.data, preparation.clips
     clips = []
     for path in sorted((directory / "clips").glob("*.json")):
-        clip = json.loads(path.read_text())
+        clip = _read_card(path, "clip_id", "source", "frame_count")
         folder = directory / "encodes" / clip["clip_id"]
-        encodes = [json.loads(encode.read_text()) for encode in sorted(folder.glob("*.json"))]
+        files = sorted(folder.glob("*.json"))
+        encodes = [_read_card(file, "scale", "codec", "target_kbps") for file in files]
         clips.append(clip | {"encodes": encodes, "train_frames": (0, clip["frame_count"])})
     if not clips:
         raise ValueError(
             f"nothing prepared in {str(directory)!r}: neither {FILE_NAME} nor clips/*.json"
         )
     return directory, clips
+
+
+def _read_card(path: Path, *fields: str) -> dict[str, Any]:
+    try:
+        card: dict[str, Any] = json.loads(path.read_text())
+        if not all(field in card for field in fields):
+            raise TypeError
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{path} is damaged; prepare the data again") from error
+    return card
 
 
 def _load_pair(clip: _PreparedClip, centers: np.ndarray, weight: float) -> ClipPair:

@@ -135,7 +135,13 @@ def _open_split(records_dir: Path) -> tuple[Any, Any]:
     """The split "train" of a data set and its features, once its files are known to be there."""
     if not (records_dir / "dataset_info.json").is_file():
         raise ValueError(f"no data set in {str(records_dir)!r}: it has no dataset_info.json")
-    builder = tfds.builder_from_directory(str(records_dir))
+    try:
+        builder = tfds.builder_from_directory(str(records_dir))
+    except Exception as error:  # tfds raises many kinds for a damaged schema
+        raise ValueError(
+            f"the data set in {str(records_dir)!r} cannot be read "
+            f"({str(error).splitlines()[0]}); prepare the data again"
+        ) from error
     split = builder.info.splits.get("train")
     if split is None or not split.num_examples:
         raise ValueError(f"the data set in {str(records_dir)!r} has no training records")
