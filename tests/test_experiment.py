@@ -330,6 +330,10 @@ def test_runtimes_are_measured_once_and_kept(tmp_path, capsys):
         (["--set", "results=plane", "models=supervegan9"], "no model 'supervegan9'"),
         (["--set", "results=plane", *ours], "distortion 'rmse'; metrics are lpips, psnr"),
         (
+            ["--set", "results=plane", "metrics=niqe,rmse", "distortion=niqe", *ours],
+            "distortion and perception are both 'niqe'",
+        ),
+        (
             ["--set", "results=plane", "metrics=rmse,niqe", "kbps_4x=77", *ours],
             "kbps_4x 77; input_kbps are 250, 750",
         ),
@@ -342,9 +346,12 @@ def test_runtimes_are_measured_once_and_kept(tmp_path, capsys):
         experiment.main([*words, "results=runtime"])
 
 
-def test_what_cannot_be_run_is_told_at_once(prepared, tmp_path):
+def test_what_cannot_be_run_is_told_at_once(prepared, trainings, tmp_path):
     _, words = prepared
     words = [*words, "--workdir", str(tmp_path)]
+    short = make_video(tmp_path / "short.mkv", frames=4)
+    fields = ("-vf", "tinterlace=4", "-c:v", "libx264", "-x264opts", "tff=1")
+    interlaced = make_video(tmp_path / "fields.mkv", frames=12, output=fields)
     for more, message in (
         (["--only", "wyde"], "--only 'wyde'; this experiment trains narrow, wide"),
         (["--set", "results=table"], "results 'table'; accepted are equal_compute, ablations"),
@@ -357,8 +364,25 @@ def test_what_cannot_be_run_is_told_at_once(prepared, tmp_path):
         (["--set", "kbps_4x=77"], "kbps_4x 77; input_kbps are 60, 250"),
         (["--records", str(tmp_path / "none")], "none is no folder of records"),
         (["--clips", str(tmp_path / "none.mp4")], "none.mp4"),
+        (["--clips", str(short)], "short.mkv has 4 frames; at least 5"),
+        (["--clips", str(interlaced)], "fields.mkv: its frames are interlaced"),
+        (["--set", "metrics=psnr,pi"], "the Perceptual Index needs Ma's model"),
         (["--config", "configs/tiny.py"], "is no experiment; see configs/experiments/"),
     ):
         with pytest.raises((ValueError, OSError), match=message):
             experiment.main([*words, *more])
-    assert not list((tmp_path / "trainings").glob("*.json"))
+    assert trainings == []
+
+
+def test_a_dry_run_refuses_what_the_run_does(prepared, tmp_path):
+    _, words = prepared
+    words = [*words, "--workdir", str(tmp_path), "--dry-run"]
+    for more, message in (
+        (["--set", "frame_step=0"], "frame_step 0; at least 1"),
+        (["--set", "max_frames=-1"], "max_frames -1; at least 1"),
+        (["--set", "codecs=h263"], "codec 'h263'; accepted"),
+        (["--set", "metrics=psnr,pi", "ma_model=none.mat"], "Ma's model: no file none.mat"),
+        (["--clips", str(tmp_path / "none.mp4")], "none.mp4"),
+    ):
+        with pytest.raises((ValueError, OSError), match=message):
+            experiment.main([*words, *more])

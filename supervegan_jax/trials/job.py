@@ -13,7 +13,9 @@ from supervegan_jax.evaluation.scoring import read_metrics
 from supervegan_jax.experiments import runtime
 from supervegan_jax.experiments.equal_compute import Cost
 from supervegan_jax.experiments.outcome import Outcome, to_markdown
+from supervegan_jax.metrics.ma_score import load_ma_model
 from supervegan_jax.rate_distortion.job import run_rate_distortion
+from supervegan_jax.rate_distortion.references import make_references
 from supervegan_jax.rate_distortion.settings import Settings
 from supervegan_jax.rate_distortion.tables import read_points
 from supervegan_jax.rate_distortion.workspace import Workspace
@@ -31,6 +33,7 @@ RUNTIME = "runtime"  # the one of a config's `results` that measures no clips
 def dry_run(
     config: ConfigDict,
     records: Sequence[Path],
+    clips: Sequence[Path],
     workdir: Path,
     only: Sequence[str] = (),
     rate: float = DEFAULT_RATE,
@@ -38,11 +41,11 @@ def dry_run(
     """What would be trained, for how long, and what would be measured, as text; nothing is done.
 
     Args:
-      config, records, workdir, only: as in `run_experiment`.
+      config, records, clips, workdir, only: as in `run_experiment`.
       rate: multiply-accumulates a second, for the estimate of the time.
 
     Raises:
-      ValueError: as `plan_trials`, or the rate is none.
+      ValueError: the config, the records, the clips or the rate cannot be used.
     """
     if not rate > 0:
         raise ValueError(f"{rate / 1e9:g} GMAC/s; more than 0 is accepted")
@@ -52,9 +55,7 @@ def dry_run(
         check_networks(config)
         return f"timed: {', '.join(config.models)}; {config.seconds:g} s a stage"
     with workspace.locked():
-        trials = plan_trials(config, records, workspace, only)
-        heavy = _count_heavy(config, workspace)
-        check(config, trials)
+        trials, heavy, _ = _plan(config, records, clips, workspace, only)
         done = [_is_done(workspace, trial) for trial in trials]
     lines = []
     for trial, finished in zip(trials, done, strict=True):
@@ -131,17 +132,34 @@ def _compare(
     only: Sequence[str],
 ) -> Outcome:
     """Trains and measures, and puts together what was found."""
-    for clip in clips:
-        probe.probe(clip)  # a mistyped name should not be told after hours of training
+    run = Workspace(workspace.root / "rd")
     with workspace.locked():
-        trials = plan_trials(config, records, workspace, only)
-        heavy = _count_heavy(config, workspace)
-        check(config, trials)
-        settings = _settings(config, trials, clips, workspace.root)
+        trials, heavy, settings = _plan(config, records, clips, workspace, only)
+        with run.locked():  # kept for the run; a clip that does not suit is told before training
+            make_references(run, settings.clips, settings.max_frames)
         trained = train_all(workspace, trials)
-    run_rate_distortion(settings, workspace.root / "rd")
-    points = read_points(workspace.root / "rd" / "rd.json")
+    run_rate_distortion(settings, run.root)
+    points = read_points(run.root / "rd.json")
     return RESULTS[config.results](config, points, trained, heavy)
+
+
+def _plan(
+    config: ConfigDict,
+    records: Sequence[Path],
+    clips: Sequence[Path],
+    workspace: Workspace,
+    only: Sequence[str],
+) -> tuple[list[Trial], list[Cost], Settings]:
+    """What is trained, counted and measured; what cannot be measured is told before training."""
+    for clip in clips:
+        probe.probe(clip)
+    trials = plan_trials(config, records, workspace, only)
+    heavy = _count_heavy(config, workspace)
+    check(config, trials)
+    settings = _settings(config, trials, clips, workspace.root)
+    if "pi" in settings.metrics:
+        load_ma_model(settings.ma_model)
+    return trials, heavy, settings
 
 
 def _write(config: ConfigDict, outcome: Outcome, workdir: Path) -> str:
