@@ -243,11 +243,15 @@ def test_vid4_columns(tmp_path, networks, capsys):
     text = (workdir / "vid4.md").read_text()
     mean = sum(means.values()) / 4
     assert f"{math.floor(mean * 10) / 10:.1f}" in text
+    assert "* scored: all frames; no border left out\n" in text
     # Without the borders it is of other frames and other pixels.
     bordered = run_protocol(
         "vid4", root, workdir, "--models", "", "--crop-border", "8", "--skip-ends", "2"
     )
     assert bordered["scoring"]["crop_border"] == 8
+    said = "scored: all frames, 2 left out at either end; 8 pixels left out at each side\n"
+    assert said in capsys.readouterr().out
+    assert said in (workdir / "vid4.md").read_text()
     (row,) = scores_of(bordered, clip="city", condition="BIx4")
     scorer = Scorer(("psnr_y",), crop_border=8)
     path = workdir / "references" / next(c["path"] for c in content["clips"] if c["name"] == "city")
@@ -262,6 +266,12 @@ def test_vid4_columns(tmp_path, networks, capsys):
     assert row["psnr_y"] == pytest.approx(np.mean([v["psnr_y"] for v in values]), abs=0.01)
     with pytest.raises(ValueError, match="calendar has 6 frames; 3 left out at either end"):
         run_protocol("vid4", root, workdir, "--models", "", "--skip-ends", "3")
+    # Left are the frames 2 and 3, and of 0 and 4 neither; of 0, 2 and 4 one is.
+    words = ("vid4", root, workdir, "--models", "", "--skip-ends", "2", "--frame-step")
+    with pytest.raises(ValueError, match="2 left out at either end and one in 4 scored leave none"):
+        run_protocol(*words, "4")
+    run_protocol(*words, "2")
+    assert "scored: one in 2 of all frames, 2 left" in (workdir / "vid4.md").read_text()
 
 
 def test_small_pictures_made_by_others_are_used(tmp_path):

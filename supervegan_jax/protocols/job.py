@@ -83,7 +83,7 @@ def run_protocol(
     workspace = Workspace(workdir)
     with workspace.locked():
         truths = [make_truth(workspace, clip, preset, options.max_frames) for clip in clips]
-        _check_lengths(truths, scoring.skip_ends)
+        _check_lengths(truths, scoring)
         networks = _networks(ways, known, truths)
         inputs = make_inputs(
             workspace,
@@ -103,9 +103,10 @@ def run_protocol(
     about = _about(name, preset, scoring, truths, inputs, ways)
     text = json.dumps(about | {"results": _to_json(results)}, indent=1, allow_nan=False) + "\n"
     write_whole(workdir / f"{name}.json", text)
-    write_whole(workdir / f"{name}.md", _to_markdown(preset, tables))
+    remarks = [_scored(scoring, options.max_frames), *preset.remarks]
+    write_whole(workdir / f"{name}.md", _to_markdown(preset, tables, remarks))
     written = f"written: {workdir / f'{name}.json'}, {workdir / f'{name}.md'}"
-    notes = [f"note: {remark}" for remark in preset.remarks]
+    notes = [f"note: {remark}" for remark in remarks]
     return [*(clip_table.as_text(table) for table in tables), "\n".join([*notes, written])]
 
 
@@ -149,13 +150,30 @@ def _networks(
     return found
 
 
-def _check_lengths(truths: Sequence[Reference], skip_ends: int) -> None:
+def _check_lengths(truths: Sequence[Reference], scoring: measure.Scoring) -> None:
+    skip, step = scoring.skip_ends, scoring.frame_step
     for truth in truths:
-        if truth.frame_count <= 2 * skip_ends:
+        # Steps are counted from the clip's first frame, as in `measure`.
+        if not any(index % step == 0 for index in range(skip, truth.frame_count - skip)):
             raise ValueError(
-                f"{truth.name} has {truth.frame_count} frames; {skip_ends} left out at either end "
-                "leave none"
+                f"{truth.name} has {truth.frame_count} frames; {skip} left out at either end and "
+                f"one in {step} scored leave none"
             )
+
+
+def _scored(scoring: measure.Scoring, max_frames: int | None) -> str:
+    """Which frames and pixels the numbers are of."""
+    step, skip, border = scoring.frame_step, scoring.skip_ends, scoring.crop_border
+    frames = "all frames" if max_frames is None else f"the first {max_frames} frames"
+    if step > 1:
+        frames = f"one in {step} of {frames}"
+    if skip:
+        frames += f", {skip} left out at either end"
+    pixels = f"{border} pixels left out at each side" if border else "no border left out"
+    text = f"scored: {frames}; {pixels}"
+    if "vmaf" in scoring.metrics and (step > 1 or skip or border):
+        text += "; VMAF takes every frame, whole"
+    return text
 
 
 def _result(task: measure.Task[Conditioned], scores: dict[str, Any]) -> Result:
@@ -213,8 +231,10 @@ def _to_json(results: Sequence[Result]) -> list[dict[str, Any]]:
     ]
 
 
-def _to_markdown(preset: Preset, tables: Sequence[clip_table.ClipTable]) -> str:
+def _to_markdown(
+    preset: Preset, tables: Sequence[clip_table.ClipTable], remarks: Sequence[str]
+) -> str:
     parts = [f"# {preset.title}\n"]
     for table in tables:
         parts.append(f"## {table.title}\n\n{clip_table.render(table, Path('table.md'))}")
-    return "\n".join([*parts, *(f"* {remark}\n" for remark in preset.remarks)])
+    return "\n".join([*parts, *(f"* {remark}\n" for remark in remarks)])

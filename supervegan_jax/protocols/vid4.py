@@ -54,5 +54,5 @@ PRESET = Preset(
     report=by_clip,
     models=("supervegan4_small",),
     as_stored=True,
-    remarks=("all frames, no border left out; --crop-border 8 --skip-ends 2 is DUF's convention",),
+    remarks=("DUF's convention is --crop-border 8 --skip-ends 2",),
 )
