@@ -78,6 +78,7 @@ def test_the_plane_of_a_run(workdir, tmp_path, capsys):
         (["--kbps", "251"], "251 kbit/s; this run has 250, 500"),
         (["--perception", "pi"], "metric 'pi'; this run has rmse, niqe, lpips, psnr"),
         (["--codec", "av1"], "codec 'av1'; this run has h264"),
+        (["--distortion", "niqe"], "distortion and perception are both 'niqe'; two metrics"),
     ):
         with pytest.raises(ValueError, match=message):
             evaluate.main([*words, *more])

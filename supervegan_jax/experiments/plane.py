@@ -64,14 +64,24 @@ class Plane:
     points: tuple[PlanePoint, ...]
 
 
+def check_axes(distortion: str, perception: str) -> None:
+    """Raises `ValueError` for one metric on both axes, which is a line and no plane."""
+    if distortion == perception:
+        raise ValueError(
+            f"distortion and perception are both {distortion!r}; two metrics are accepted"
+        )
+
+
 def make_plane(
     points: Sequence[Point], *, codec: str, kbps: int, distortion: str, perception: str
 ) -> Plane:
     """Places the mean curves of a run.
 
     Raises:
-      ValueError: the run has no such codec, bitrate or metric, or no curve has both values.
+      ValueError: both axes are one metric, the run has no such codec, bitrate or metric, or no
+        curve has both values.
     """
+    check_axes(distortion, perception)
     pooled = select(pool_points(points), codec=codec)
     if not pooled:
         raise ValueError(f"codec {codec!r}; this run has {', '.join(names(points, 'codec'))}")

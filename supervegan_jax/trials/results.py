@@ -141,7 +141,8 @@ def check(config: ConfigDict, trials: Sequence[Trial]) -> None:
 
     Raises:
       ValueError: there is no such network; a bitrate that tables are about, or a metric of a
-        plane, is not measured; or a plane has no network that enlarges twice or four times.
+        plane, is not measured; a plane's metrics are one; or it has no network that enlarges
+        twice or four times.
     """
     scales = {trial.scale for trial in trials}
     models = {load_model(name).scale for name in config.models}
@@ -149,6 +150,7 @@ def check(config: ConfigDict, trials: Sequence[Trial]) -> None:
         scales |= models
         if not scales & {2, 4}:
             raise ValueError(f"networks of scales {sorted(scales)}; a plane is of those of 2 and 4")
+        plane.check_axes(config.distortion, config.perception)
         for name in ("distortion", "perception"):
             if config[name] not in config.metrics:
                 known = ", ".join(config.metrics)
