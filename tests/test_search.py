@@ -376,21 +376,24 @@ def test_a_search_without_anything_finished_says_so(tmp_path):
     [
         (["--trials", "0"], "--trials 0; at least 1"),
         (["--workers", "0"], "--workers 0; at least 1"),
+        (["--batch-size", "0"], "--batch-size 0; at least 1"),
+        (["--patch-size", "0"], "--patch-size 0; at least 1"),
+        (["--choose", "-1"], "--choose -1; 0 to 0 is accepted"),
+        (["--choose", "1"], "--choose 1; 0 to 0 is accepted"),
         (["--config", "none.py"], "no config file 'none.py'"),
         (["--cost", "price"], "--cost 'price'; accepted are ms, macs"),
         (["--max-ms", "-1"], "--max-ms -1.0; 0 or more"),
         (["--steps", "0"], "--steps 0; more than 0"),
-        (["--records", "none", "--config", "configs/srvgg.py"], "knows supervegan alone"),
+        (["--config", "configs/srvgg.py"], "knows supervegan alone"),
         ([], "is no folder of records: it has no preparation.json"),
-        (["--records", "none", "--storage", "sqlite:////none/x.db"], "cannot be opened"),
-        (["--records", "none", "--storage", "nothing"], "cannot be opened"),
+        (["--storage", "sqlite:////none/x.db"], "cannot be opened"),
+        (["--storage", "nothing"], "cannot be opened"),
     ],
 )
 def test_wrong_flags_are_told(flags, message, tmp_path):
-    if "--records" not in flags:
-        flags = [*flags, "--records", str(tmp_path)]
+    words = ["--trials", "1", "--workdir", str(tmp_path / "w"), "--records", str(tmp_path)]
     with pytest.raises(ValueError, match=message):
-        command.main(["--trials", "1", "--workdir", str(tmp_path / "w"), *flags])
+        command.main([*words, *flags])
 
 
 def test_a_config_without_data_is_told(tmp_path):

@@ -15,7 +15,13 @@ from optuna.trial import TrialState
 from supervegan_jax.search import __main__ as command
 from supervegan_jax.search.sampler import ParetoES
 from supervegan_jax.search.space import Field
-from supervegan_jax.search.trials import Interrupted, begin_study, open_study, work
+from supervegan_jax.search.trials import (
+    Interrupted,
+    begin_study,
+    check_choice,
+    open_study,
+    work,
+)
 from supervegan_jax.training.workdir import locked
 
 ROOT = Path(__file__).parents[1]
@@ -92,6 +98,17 @@ def test_stopped_candidates_count_and_have_no_scores(tmp_path):
     study = run(tmp_path, 3, objective)
     assert states(study) == [TrialState.COMPLETE, TrialState.PRUNED, TrialState.COMPLETE]
     assert study.trials[1].values is None
+    check_choice(study, 3, 2)
+    check_choice(study, 5, 4)
+    for chosen, trials, message in (
+        (1, 3, "--choose 1: that trial was not completed"),
+        (3, 3, "--choose 3; 0 to 2 is accepted"),
+        (3, 1, "--choose 3; 0 to 2 is accepted"),
+        (5, 5, "--choose 5; 0 to 4 is accepted"),
+        (-1, 3, "--choose -1; 0 to 2 is accepted"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            check_choice(study, trials, chosen)
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, Interrupted])
@@ -106,6 +123,9 @@ def test_an_interrupted_candidate_is_queued_again(error, tmp_path):
     assert states(study) == [TrialState.FAIL, TrialState.COMPLETE, TrialState.COMPLETE]
     assert study.trials[1].params == SEED  # with what was known of it
     assert study.trials[1].user_attrs["seed"] and study.trials[1].user_attrs["rungs"]
+    check_choice(study, 2, 2)  # two are finished, and their numbers are 1 and 2
+    with pytest.raises(ValueError, match="--choose 3; 0 to 2"):
+        check_choice(study, 2, 3)
 
 
 def test_a_process_that_died_while_asking_leaves_no_trial_behind(tmp_path):

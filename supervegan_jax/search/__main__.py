@@ -29,8 +29,8 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--records", type=Path, metavar="DIR", help="made by data_prep (default: the config's)")
     add("--workers", type=int, default=1, help="processes that share the cores (default: 1)")
     add("--steps", type=int, default=400, help="of a short training (default: %(default)s)")
-    add("--batch-size", type=int, default=0, metavar="N", help="of it (default: the config's)")
-    add("--patch-size", type=int, default=0, metavar="N", help="of it (default: the config's)")
+    add("--batch-size", type=int, metavar="N", help="of it (default: the config's)")
+    add("--patch-size", type=int, metavar="N", help="of it (default: the config's)")
     add("--frames", type=int, default=12, help="held-out ones scored (default: %(default)s)")
     add("--cost", default="ms", help="the front's third axis, ms or macs (default: %(default)s)")
     add("--max-ms", type=float, default=0.0, metavar="MS", help="slower ones are not trained")
@@ -45,9 +45,10 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
 def main(arguments: list[str] | None = None) -> int | None:
     """Searches as the flags say; returns an exit code."""
     options = parse(arguments)
-    for name in ("trials", "workers"):
-        if getattr(options, name) < 1:
-            raise ValueError(f"--{name} {getattr(options, name)}; at least 1 is accepted")
+    for name in ("trials", "workers", "batch_size", "patch_size"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise ValueError(f"--{name.replace('_', '-')} {value}; at least 1 is accepted")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     try:
         import optuna  # noqa: F401
@@ -72,8 +73,8 @@ def main(arguments: list[str] | None = None) -> int | None:
         options.config,
         str(records.resolve()),
         options.steps,
-        options.batch_size,
-        options.patch_size,
+        options.batch_size or 0,
+        options.patch_size or 0,
         options.frames,
         options.seed,
         options.cost,

@@ -18,6 +18,7 @@ from supervegan_jax.search.trials import (
     FINISHED,
     Interrupted,
     begin_study,
+    check_choice,
     count,
     open_study,
     work,
@@ -55,6 +56,7 @@ def search(
     space = space_around(model)
     with locked(workdir / "beginning", wait=True):
         study = open_study(url, space, None)
+        check_choice(study, trials, chosen)
         Proxy(config, settings.steps, settings.frames, workdir).check()
         begin_study(study, settings.to_json(), seeds_around(model))
     try:

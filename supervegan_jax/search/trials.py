@@ -98,6 +98,28 @@ def begin_study(study: Study, settings: dict[str, Any], seeds: Sequence[Point]) 
     study.set_user_attr("settings", settings)
 
 
+def check_choice(study: Study, trials: int, chosen: int | None) -> None:
+    """Refuses a trial to choose that there will not be.
+
+    Args:
+      study: where the trials are kept.
+      trials: as in `work`.
+      chosen: number of a trial; None is always accepted.
+
+    Raises:
+      ValueError: it is out of range, or was stopped or lost.
+    """
+    if chosen is None:
+        return
+    # What was lost is tried again under another number.
+    lost = count(study, TrialState.FAIL)
+    last = lost + max(trials, count(study, *FINISHED, *RUNNING)) - 1
+    if not 0 <= chosen <= last:
+        raise ValueError(f"--choose {chosen}; 0 to {last} is accepted")
+    if chosen in _numbers(study, TrialState.PRUNED, TrialState.FAIL):
+        raise ValueError(f"--choose {chosen}: that trial was not completed")
+
+
 def work(
     study: Study, space: tuple[Field, ...], objective: Objective, trials: int, workdir: Path
 ) -> None:
