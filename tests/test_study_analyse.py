@@ -176,5 +176,7 @@ def test_files_without_votes_are_refused(votes, run_folder, tmp_path):
         main(["analyse", str(votes), "--plots", str(empty)])
     with pytest.raises(ValueError, match="codec 'av1'; this run has h264"):
         main(["analyse", str(votes), "--rd", str(run_folder), "--codec", "av1"])
+    with pytest.raises(ValueError, match=r"has no votes\.sqlite; serve and import-mturk make it"):
+        main(["analyse", str(tmp_path)])
     with pytest.raises(OSError, match="No such file"):
         main(["analyse", str(tmp_path / "none.csv")])

@@ -124,12 +124,14 @@ def read_votes(path: Path) -> list[Vote]:
       Votes in the order they were given.
 
     Raises:
-      ValueError: another file, a missing column or a value that is not accepted; it names the
-        row and the value.
+      ValueError: a folder without votes, another file, a missing column or a value that is not
+        accepted; it names the row and the value.
       OSError: the file cannot be read.
     """
     if path.is_dir():
         path = path / FILE
+        if not path.exists():
+            raise ValueError(f"{path.parent} has no {FILE}; serve and import-mturk make it")
     with open(path, "rb") as file:
         start = file.read(16)
     return _read_sqlite(path) if start == b"SQLite format 3\0" else _read_csv(path)
