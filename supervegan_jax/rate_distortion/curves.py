@@ -32,7 +32,8 @@ class Point:
       scale: from the encoded size to the clip's.
       target_kbps, measured_kbps: bitrate asked for, and of the video packets.
       bits_per_pixel: of the full size.
-      scores: by metric; None where it has no finite value.
+      scores: by metric, the mean of its finite values; None where it has none.
+      left_out: by metric, of how many frames the value is infinite or undefined, if of any.
     """
 
     clip: str
@@ -43,6 +44,7 @@ class Point:
     measured_kbps: float
     bits_per_pixel: float
     scores: dict[str, float | None]
+    left_out: dict[str, int] = dataclasses.field(default_factory=dict)
 
 
 def label(curve: str, codec: str) -> str:
@@ -52,13 +54,41 @@ def label(curve: str, codec: str) -> str:
     return curve.removesuffix(":a") + ", stage A" if curve.endswith(":a") else curve
 
 
+def uneven_scores(points: Iterable[Point]) -> set[tuple[str, str, str]]:
+    """Codecs, clips and metrics whose points leave out different numbers of frames.
+
+    Where one way gives a black frame exactly, its PSNR is infinite and no part of the mean; where
+    another misses it by a little it is, and the two means cannot be compared. Nor can means over
+    clips then, which are named, too.
+    """
+    counts: dict[tuple[str, str, str], set[int]] = {}
+    for point in points:
+        for metric in point.scores:
+            key = (point.codec, point.clip, metric)
+            counts.setdefault(key, set()).add(point.left_out.get(metric, 0))
+    uneven = {key for key, found in counts.items() if len(found) > 1}
+    return uneven | {(codec, POOLED, metric) for codec, _, metric in uneven}
+
+
+def comparable(points: Sequence[Point]) -> list[Point]:
+    """The points without their `uneven_scores`."""
+    uneven = uneven_scores(points)
+
+    def kept(point: Point) -> dict[str, float | None]:
+        keys = {metric: (point.codec, point.clip, metric) for metric in point.scores}
+        return {m: None if keys[m] in uneven else value for m, value in point.scores.items()}
+
+    return [dataclasses.replace(point, scores=kept(point)) for point in points]
+
+
 def pool_points(points: Sequence[Point]) -> list[Point]:
     """Means over clips: geometric of the rates, arithmetic of the scores.
 
-    A score that a clip lacks is None in the mean, which would be one of other clips.
+    A score that a clip lacks, or that is no `comparable` one, is None in the mean, which would be
+    one of other clips or frames.
     """
     groups: dict[tuple[str, str, int, int], list[Point]] = {}
-    for point in points:
+    for point in comparable(points):
         key = (point.codec, point.curve, point.scale, point.target_kbps)
         groups.setdefault(key, []).append(point)
     pooled = []
@@ -160,6 +190,7 @@ def equivalents(points: Sequence[Point], metrics: Sequence[str]) -> list[Equival
     With several models also that of the best of them for each clip (`BEST_MODEL`).
     """
     rows = []
+    points = comparable(points)
     pooled_points = pool_points(points)
     for codec in names(points, "codec"):
         enlarged = [point for point in select(points, codec=codec) if point.curve != CODEC]
@@ -259,6 +290,7 @@ def bd_rates(points: Sequence[Point], metrics: Sequence[str]) -> list[BdRow]:
     A curve of one bitrate has none.
     """
     rows = []
+    uneven = uneven_scores(points)
     everything = [*points, *pool_points(points)]
     for codec in names(points, "codec"):
         ours = select(everything, codec=codec)
@@ -280,6 +312,11 @@ def bd_rates(points: Sequence[Point], metrics: Sequence[str]) -> list[BdRow]:
                         )
                         for clip in names(everything, "clip")
                     }
+                    percent |= {
+                        clip: f"{metric} is of different frames"
+                        for clip in percent
+                        if (codec, clip, metric) in uneven
+                    }
                     rows.append(BdRow(codec, curve, anchor, metric, percent))
     return rows
 
@@ -295,17 +332,47 @@ def _bd_rate(anchor: Sequence[Point], curve: Sequence[Point], metric: str) -> fl
 
 
 def remarks(points: Sequence[Point], metrics: Sequence[str]) -> list[str]:
-    """What a reader of the curves should know: where more bits made it worse, or nothing."""
-    lines = []
+    """What a reader of the curves should know: of which frames they are, where more bits made it
+    worse, or nothing.
+    """
+    uneven = uneven_scores(points)
+    lines = frame_remarks(points, metrics)
     for codec in names(points, "codec"):
         for curve in names(points, "curve"):
             for clip in names(points, "clip"):
                 some = select(points, codec=codec, curve=curve, clip=clip)
                 if len(some) < 2:
                     continue  # nobody asked for a curve
-                lines += [
-                    f"{clip}, {codec}, {curve}: {line}" for line in _remarks_of(some, metrics)
-                ]
+                even = [metric for metric in metrics if (codec, clip, metric) not in uneven]
+                lines += [f"{clip}, {codec}, {curve}: {line}" for line in _remarks_of(some, even)]
+    return lines
+
+
+def frame_remarks(points: Sequence[Point], metrics: Sequence[str]) -> list[str]:
+    """Which scores leave frames out, and how many; nothing where there are no scores at all."""
+    uneven = uneven_scores(points)
+    lines = []
+    for codec, clip in dict.fromkeys((point.codec, point.clip) for point in points):
+        some = [point for point in points if (point.codec, point.clip) == (codec, clip)]
+        for metric in metrics:
+            counts = {
+                curve: sorted({p.left_out.get(metric, 0) for p in select(some, curve=curve)})
+                for curve in names(some, "curve")
+            }
+            start = f"{clip}, {codec}: {metric} is infinite or undefined in"
+            most = max(found[-1] for found in counts.values())
+            if most and (codec, clip, metric) in uneven:
+                listed = ", ".join(
+                    f"{curve} {'-'.join(map(str, dict.fromkeys((found[0], found[-1]))))}"
+                    for curve, found in counts.items()
+                )
+                lines.append(
+                    f"{start} different numbers of frames ({listed}), which the means leave out; "
+                    "it gives no equivalent bitrate, no BD-rate and no mean over clips"
+                )
+            elif most and any(point.scores[metric] is not None for point in some):
+                count = f"{most} frame{'s' * (most > 1)}"
+                lines.append(f"{start} {count} of each; the means are over the others")
     return lines
 
 

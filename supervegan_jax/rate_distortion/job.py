@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,7 @@ def run_advice(
     found = [advice.advise(points, m, kbps, wanted.get(m)) for m in settings.metrics]
     content = advice.to_json(found, str(settings.clips[0]), codec, kbps)
     content["settings"] = _about(measured, settings)
+    _print_notes(curves.frame_remarks(points, settings.metrics))
     written = [workdir / "advice.json"]
     write_whole(written[0], json.dumps(content, indent=1, allow_nan=False) + "\n")
     if draw:
@@ -105,8 +107,7 @@ def _report(measured: Measured, settings: Settings, workdir: Path, draw: bool) -
     written = [workdir / "rd.json", workdir / "rd.csv"]
     if draw:
         written += plots.draw_all(points, equivalents, metrics, workdir / "plots")
-    for remark in remarks:
-        print(f"note: {remark}", file=sys.stderr)
+    _print_notes(remarks)
     parts = []
     for codec in settings.codecs:
         parts.append(tables.pooled_table(points, codec, metrics))
@@ -114,6 +115,11 @@ def _report(measured: Measured, settings: Settings, workdir: Path, draw: bool) -
             parts.append(tables.bd_table(bd_rows, codec, metrics))
         parts.append(tables.equivalent_table(equivalents, codec, metrics))
     return [*parts, "written: " + ", ".join(map(str, written))]
+
+
+def _print_notes(lines: Sequence[str]) -> None:
+    for line in lines:
+        print(f"note: {line}", file=sys.stderr)
 
 
 def _about(measured: Measured, settings: Settings) -> dict[str, Any]:

@@ -181,9 +181,7 @@ def score_all(
 ) -> list[Point]:
     """The points of a run; see `score_tasks`."""
     found = score_tasks(workspace, tasks, scoring_of(settings))
-    return [
-        _point(task, scores, settings.metrics) for task, scores in zip(tasks, found, strict=True)
-    ]
+    return [_point(task, scores, settings) for task, scores in zip(tasks, found, strict=True)]
 
 
 def score_tasks(
@@ -235,8 +233,15 @@ def _about(task: Task[Input], scoring: Scoring) -> dict[str, Any]:
     return about | scoring.identity
 
 
-def _point(task: Task[Encoded], scores: dict[str, Any], metrics: Sequence[str]) -> Point:
+def _point(task: Task[Encoded], scores: dict[str, Any], settings: Settings) -> Point:
     encoded = task.encoded
+    scored = -(-encoded.reference.frame_count // settings.frame_step)
+    left_out = {}
+    for metric in settings.metrics:
+        # A metric of sequences has no value of the first frame, and that is as it should be.
+        full = {"videos": encoded.reference.frame_count, "sequence": scored - 1}
+        count = full.get(METRICS[metric].needs, scored) - scores[metric]["frames"]
+        left_out |= {metric: count} if count else {}
     return Point(
         clip=encoded.reference.name,
         codec=encoded.codec,
@@ -245,7 +250,8 @@ def _point(task: Task[Encoded], scores: dict[str, Any], metrics: Sequence[str]) 
         target_kbps=encoded.target_kbps,
         measured_kbps=encoded.measured_kbps,
         bits_per_pixel=encoded.reference.bits_per_pixel(encoded.measured_kbps),
-        scores={metric: scores[metric]["mean"] for metric in metrics},
+        scores={metric: scores[metric]["mean"] for metric in settings.metrics},
+        left_out=left_out,
     )
 
 

@@ -37,6 +37,7 @@ def to_csv(points: Sequence[Point], metrics: Sequence[str]) -> str:
 
 
 def _point_json(point: Point) -> dict[str, Any]:
+    left_out = {"left_out": point.left_out} if point.left_out else {}
     return {
         "clip": point.clip,
         "codec": point.codec,
@@ -46,6 +47,7 @@ def _point_json(point: Point) -> dict[str, Any]:
         "measured_kbps": point.measured_kbps,
         "bits_per_pixel": point.bits_per_pixel,
         **point.scores,
+        **left_out,
     }
 
 
@@ -62,7 +64,7 @@ def read_points(path: Path) -> list[Point]:
         content = json.loads(path.read_text(encoding="utf-8"))
         return [
             Point(
-                **{name: entry[name] for name in fields},
+                **{name: {"left_out": {}, **entry}[name] for name in fields},
                 scores={name: value for name, value in entry.items() if name not in fields},
             )
             for entry in content["points"]
