@@ -59,14 +59,21 @@ class ClipOptions:
 
 
 @dataclasses.dataclass(frozen=True)
+class Scan:
+    """What decoding a video has found: its frames and where its scenes begin."""
+
+    frame_count: int
+    scene_starts: list[int]
+
+
+@dataclasses.dataclass(frozen=True)
 class Source:
-    """A video to cut up: what it is and where its scenes begin."""
+    """A video to cut up."""
 
     info: probe.VideoInfo
     sha256: str
     fps: Fraction
-    frame_count: int
-    scene_starts: list[int]
+    scan: Scan
     notes: list[str]
 
 
@@ -175,13 +182,13 @@ def _inspect(task: tuple[Path, bool, Path, ClipOptions]) -> Source | None:
             sha256 = hashlib.file_digest(file, "sha256").hexdigest()
         kept = data / "sources" / f"{sha256[:16]}.json"
         if kept.exists():
-            scan = folder.read_json(kept)
+            scan = folder.read_entry(Scan, kept)
         else:
             scores = scenes.cut_scores(path)
             cuts = [n for n, score in enumerate(scores) if n and score >= options.cut_threshold]
-            scan = {"frame_count": len(scores), "scene_starts": [0, *cuts]}
-        if scan["frame_count"] < FEWEST_FRAMES:
-            raise VideoError(f"{path} has {scan['frame_count']} frames, fewer than {FEWEST_FRAMES}")
+            scan = Scan(len(scores), [0, *cuts])
+        if scan.frame_count < FEWEST_FRAMES:
+            raise VideoError(f"{path} has {scan.frame_count} frames, fewer than {FEWEST_FRAMES}")
         plan = _plan(info, options)
         fps = _constant_rate(info.fps, probe.list_packets(path).fps)
     except ValueError as error:
@@ -192,9 +199,9 @@ def _inspect(task: tuple[Path, bool, Path, ClipOptions]) -> Source | None:
         print(f"skipped: {error}")
         return None
     if not kept.exists():
-        folder.write_json(kept, scan)
-    notes = _notes(info, fps, plan, options) + _left_out(**scan, fps=fps, options=options)
-    return Source(info, sha256, fps, **scan, notes=notes)
+        folder.write_json(kept, dataclasses.asdict(scan))
+    notes = _notes(info, fps, plan, options) + _left_out(scan, fps, options)
+    return Source(info, sha256, fps, scan, notes)
 
 
 def _constant_rate(declared: Fraction, measured: Fraction | None) -> Fraction:
@@ -222,14 +229,11 @@ def _notes(
     return notes
 
 
-def split_scenes(
-    scene_starts: Sequence[int], frame_count: int, fps: Fraction, options: ClipOptions
-) -> list[tuple[int, int]]:
+def split_scenes(scan: Scan, fps: Fraction, options: ClipOptions) -> list[tuple[int, int]]:
     """Divides a video into clips that cross no cut.
 
     Args:
-      scene_starts: first frame of each scene, beginning with 0.
-      frame_count: frames of the video.
+      scan: of the video.
       fps: frames per second.
       options: longest and shortest clip.
 
@@ -247,28 +251,26 @@ def split_scenes(
             f"{float(shortest / fps):.2f} s at {float(fps):.3f} fps"
         )
     clips = []
-    ends = [*scene_starts[1:], frame_count]
-    for start, end in zip(scene_starts, ends, strict=True):
+    ends = [*scan.scene_starts[1:], scan.frame_count]
+    for start, end in zip(scan.scene_starts, ends, strict=True):
         parts = math.ceil((end - start) / longest)
         borders = [start + (end - start) * part // parts for part in range(parts + 1)]
         clips += [(a, b - a) for a, b in itertools.pairwise(borders)]
     return [clip for clip in clips if clip[1] >= shortest]
 
 
-def _left_out(
-    frame_count: int, scene_starts: Sequence[int], fps: Fraction, options: ClipOptions
-) -> list[str]:
+def _left_out(scan: Scan, fps: Fraction, options: ClipOptions) -> list[str]:
     """A note on what of a video is too short for a clip, if anything is."""
-    pieces = split_scenes(scene_starts, frame_count, fps, options)
+    pieces = split_scenes(scan, fps, options)
     shortest = max(options.min_seconds, float(FEWEST_FRAMES / fps))
     if not pieces:
         return [f"no scene of at least {shortest:g} s; it gives no clip"]
     # The first of a scene's equal parts is never the longest: left out, if any of them is.
-    scenes = len(set(scene_starts) - {first for first, _ in pieces})
-    seconds = float((frame_count - sum(count for _, count in pieces)) / fps)
+    scenes = len(set(scan.scene_starts) - {first for first, _ in pieces})
+    seconds = float((scan.frame_count - sum(count for _, count in pieces)) / fps)
     if not scenes:
         return []
-    of_all = f"{scenes} of {len(scene_starts)} scenes"
+    of_all = f"{scenes} of {len(scan.scene_starts)} scenes"
     return [f"{of_all} left out, {seconds:.2f} s in all: shorter than {shortest:g} s"]
 
 
@@ -280,12 +282,12 @@ def _clip_id(source: Source, first_frame: int) -> str:
 def _write(task: tuple[Source, Path, ClipOptions]) -> list[Clip]:
     """Writes the clips of one source that are missing, decoding it once; returns all of them."""
     source, data, options = task
-    pieces = split_scenes(source.scene_starts, source.frame_count, source.fps, options)
+    pieces = split_scenes(source.scan, source.fps, options)
     known = {}
     for first, _ in pieces:
         path = folder.clip_path(data, _clip_id(source, first)).with_suffix(".json")
         if path.exists():
-            known[first] = Clip(**folder.read_json(path))
+            known[first] = folder.read_entry(Clip, path)
     missing = [piece for piece in pieces if piece[0] not in known]
     if missing:
         frames = _decode(source, options, missing[0][0], sum(missing[-1]))

@@ -15,11 +15,12 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, get_origin, get_type_hints
 
 from supervegan_jax.data.records import encode_path
 from supervegan_jax.video.writer import temporary_name
 
+Entry = TypeVar("Entry")
 FEWEST_FRAMES = 5  # of a clip: what SUPERVEGAN reads at once
 
 
@@ -81,18 +82,39 @@ def read_clips(data: Path) -> list[Clip]:
     """All finished clips of a data folder, by id.
 
     Raises:
-      ValueError: there is none.
+      ValueError: there is none, or its .json is damaged.
     """
-    clips = [Clip(**read_json(path)) for path in sorted((data / "clips").glob("*.json"))]
+    clips = [read_entry(Clip, path) for path in sorted((data / "clips").glob("*.json"))]
     if not clips:
         raise ValueError(f"no clips in {data}; make them with python -m data_prep.clips")
     return clips
 
 
 def read_encode(data: Path, clip_id: str, codec: str, kbps: int, scale: int) -> ClipEncode | None:
-    """One finished encode, None if it has not been made."""
+    """One finished encode, None if it has not been made.
+
+    Raises:
+      ValueError: its .json is damaged.
+    """
     path = encode_path(data, clip_id, codec, kbps, scale).with_suffix(".json")
-    return ClipEncode(**read_json(path)) if path.exists() else None
+    return read_entry(ClipEncode, path) if path.exists() else None
+
+
+def read_entry(kind: type[Entry], path: Path) -> Entry:
+    """Reads what a .json tells of a clip, an encode or a source.
+
+    Raises:
+      ValueError: it is damaged: no JSON object, or a field is missing or of another type.
+    """
+    content, values = read_json(path), {}
+    for name, hint in get_type_hints(kind).items():
+        wanted, values[name] = get_origin(hint) or hint, content.get(name)
+        if not isinstance(values[name], wanted):
+            raise ValueError(
+                f"{path} is damaged: {name} is {_brief(values[name])}, must be of type "
+                f"{wanted.__name__}"
+            )
+    return kind(**values)
 
 
 def read_json(path: Path) -> dict[str, Any]:

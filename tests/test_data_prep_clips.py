@@ -2,6 +2,7 @@ import hashlib
 import importlib
 import json
 import math
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -12,7 +13,7 @@ from video_samples import ffmpeg, join_videos, make_video, raw_frames
 
 from data_prep import clips as clips_module
 from data_prep import folder
-from data_prep.clips import ClipOptions, embedded_clip, make_clips, split_scenes
+from data_prep.clips import ClipOptions, Scan, embedded_clip, make_clips, split_scenes
 from data_prep.degrade import degrade
 from data_prep.geometry import Geometry, plan
 from supervegan_jax.data.records import encode_path
@@ -49,10 +50,10 @@ def test_impossible_geometry():
 def test_scenes_are_split_into_equal_parts():
     options = ClipOptions(max_seconds=1, min_seconds=0.3)
     # 25 fps: at most 25 frames, at least 8. Scenes of 7, 53 and 25 frames.
-    pieces = split_scenes([0, 7, 60], 85, Fraction(25), options)
+    pieces = split_scenes(Scan(85, [0, 7, 60]), Fraction(25), options)
     assert pieces == [(7, 17), (24, 18), (42, 18), (60, 25)]
     with pytest.raises(ValueError, match="is below the shortest clip"):
-        split_scenes([0], 50, Fraction(25), ClipOptions(max_seconds=0.1, min_seconds=0))
+        split_scenes(Scan(50, [0]), Fraction(25), ClipOptions(max_seconds=0.1, min_seconds=0))
 
 
 @pytest.mark.parametrize(
@@ -217,6 +218,28 @@ def test_finished_clips_are_not_written_again(tmp_path, two_scenes, monkeypatch)
     assert written == [31]
     assert lost.read_bytes() == before
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_damaged_files_are_named(tmp_path):
+    source = make_video(tmp_path / "a.mkv", frames=25)
+    (clip,) = make_clips([source], tmp_path, SHORT)
+    degrade(tmp_path, scale=4, bitrates_kbps=[60])
+    encode = encode_path(tmp_path, clip.clip_id, "h264", 60, 4).with_suffix(".json")
+    (scan,) = (tmp_path / "sources").glob("*.json")
+    kept = folder.clip_path(tmp_path, clip.clip_id).with_suffix(".json")
+    for path, content, reason in [
+        (scan, "{}", "frame_count is null, must be of type int"),
+        (encode, "{}", "clip_id is null, must be of type str"),
+        (kept, "{}", "clip_id is null, must be of type str"),
+        (kept, kept.read_text().replace(": 25,", ': "25",'), 'frame_count is "25", must be'),
+        (kept, "not JSON", "Expecting value"),
+    ]:
+        whole = path.read_text()
+        path.write_text(content)
+        with pytest.raises(ValueError, match=re.escape(f"{path} is damaged: {reason}")):
+            degrade(tmp_path, scale=4, bitrates_kbps=[60])
+            make_clips([source], tmp_path, SHORT)
+        path.write_text(whole)
 
 
 def test_two_at_once_in_one_folder(tmp_path):
