@@ -389,14 +389,26 @@ def test_the_perceptual_index_takes_its_model(finished, clip, tmp_path, monkeypa
             evaluate.main([*words, *more])
     assert not workdir.exists()  # told before anything is encoded
     for place in (job, ma_score):
-        monkeypatch.setattr(place, "load_ma_model", lambda path: path)
-    index = lambda picture, model: 3.5 if model == given else 9.0  # noqa: E731
+        monkeypatch.setattr(place, "load_ma_model", lambda path: path.read_text())
+    given.write_text("3.5")
+    index = lambda picture, model: float(model)  # noqa: E731
     monkeypatch.setattr(perceptual_index, "perceptual_index", index)
     shutil.copytree(finished, workdir)
     evaluate.main([*words, "--ma-model", str(given), "--no-plots"])
     content = json.loads((workdir / "rd.json").read_text())
     assert {point["pi"] for point in content["points"]} == {3.5}
     assert read_run(workdir).settings.ma_model == given
+    # Another model at the same place is another score; the others are kept.
+    for path in workdir.glob("scores/*.json"):
+        kept = json.loads(path.read_text())
+        kept["scores"]["psnr"]["mean"] = 12.5
+        path.write_text(json.dumps(kept))
+    for value in ("9.0", "3.5"):
+        given.write_text(value)
+        evaluate.main([*words, "--ma-model", str(given), "--no-plots"])
+        content = json.loads((workdir / "rd.json").read_text())
+        found = {(point["pi"], point["psnr"]) for point in content["points"]}
+        assert found == {(float(value), 12.5)}
     capsys.readouterr()
 
 

@@ -20,7 +20,7 @@ from supervegan_jax.evaluation.results import Scores
 from supervegan_jax.evaluation.scoring import METRICS, Scorer
 from supervegan_jax.ops.color import planes_to_rgb, rgb_to_planes
 from supervegan_jax.rate_distortion.curves import Point
-from supervegan_jax.rate_distortion.references import Reference
+from supervegan_jax.rate_distortion.references import Reference, digest
 from supervegan_jax.rate_distortion.settings import Settings
 from supervegan_jax.rate_distortion.ways import Way
 from supervegan_jax.rate_distortion.workspace import Workspace
@@ -98,6 +98,12 @@ class Scoring:
         """What decides the numbers beside metric and picture."""
         borders = {"crop_border": self.crop_border, "skip_ends": self.skip_ends}
         return {"frame_step": self.frame_step} | {k: v for k, v in borders.items() if v}
+
+    def kept_as(self, metric: str) -> str:
+        """What a metric is called in a file of scores: Ma's model decides the numbers of "pi"."""
+        if metric != "pi" or self.ma_model is None:
+            return metric
+        return f"pi {digest(self.ma_model)}"
 
 
 def scoring_of(settings: Settings) -> Scoring:
@@ -196,8 +202,9 @@ def score_tasks(
       ValueError: a clip's frames do not suit a metric, or a network's values are not finite.
     """
     known = {task.key: (workspace.read("scores", task.key) or {}) for task in tasks}
+    kept_as = {metric: scoring.kept_as(metric) for metric in scoring.metrics}
     missing = {
-        task.key: [m for m in scoring.metrics if m not in known[task.key].get("scores", {})]
+        task.key: [m for m in kept_as if kept_as[m] not in known[task.key].get("scores", {})]
         for task in tasks
     }
     total = sum(task.encoded.reference.frame_count for task in tasks if missing[task.key])
@@ -214,10 +221,10 @@ def score_tasks(
                 scorers[metrics] = Scorer(metrics, crop_border=border, ma_model=ma_model)
             wanted = dataclasses.replace(scoring, metrics=metrics)
             found = _score(task, scorers[metrics], wanted, bar)
-            kept = known[task.key].get("scores", {}) | found
+            kept = known[task.key].get("scores", {}) | {kept_as[m]: found[m] for m in found}
             known[task.key] = _about(task, scoring) | {"scores": kept}
             workspace.write("scores", task.key, known[task.key])
-    return [known[task.key]["scores"] for task in tasks]
+    return [{m: known[task.key]["scores"][kept_as[m]] for m in kept_as} for task in tasks]
 
 
 def _about(task: Task[Input], scoring: Scoring) -> dict[str, Any]:
@@ -236,7 +243,7 @@ def _about(task: Task[Input], scoring: Scoring) -> dict[str, Any]:
 def _point(task: Task[Encoded], scores: dict[str, Any], settings: Settings) -> Point:
     encoded = task.encoded
     scored = -(-encoded.reference.frame_count // settings.frame_step)
-    left_out = {}
+    left_out: dict[str, int] = {}
     for metric in settings.metrics:
         # A metric of sequences has no value of the first frame, and that is as it should be.
         full = {"videos": encoded.reference.frame_count, "sequence": scored - 1}
