@@ -29,7 +29,8 @@ from supervegan_jax.evaluation.comparison import ScoreOptions, compare
 from supervegan_jax.evaluation.scoring import Scorer
 from supervegan_jax.ops.resize import downsample_bicubic, upsample_bicubic
 from supervegan_jax.protocols import aim2024, catalogue, ntire2021, vid4
-from supervegan_jax.rate_distortion.measure import _kept_pictures
+from supervegan_jax.protocols.job import _scored
+from supervegan_jax.rate_distortion.measure import Scoring, _kept_pictures
 from supervegan_jax.video import ffmpeg
 from supervegan_jax.video.encoder import encode
 from supervegan_jax.video.probe import measure_bitrate_kbps, probe
@@ -272,6 +273,17 @@ def test_vid4_columns(tmp_path, networks, capsys):
         run_protocol(*words, "4")
     run_protocol(*words, "2")
     assert "scored: one in 2 of all frames, 2 left" in (workdir / "vid4.md").read_text()
+
+
+def test_what_was_scored_is_told():
+    scoring = Scoring(("vmaf", "psnr_y"))
+    assert _scored(scoring, None) == "scored: all frames; no border left out"
+    assert _scored(scoring, 9) == "scored: the first 9 frames; no border left out"
+    scoring = Scoring(("vmaf", "psnr_y"), frame_step=2, crop_border=8, skip_ends=1)
+    assert _scored(scoring, 9) == (
+        "scored: one in 2 of the first 9 frames, 1 left out at either end; 8 pixels left out at "
+        "each side; VMAF takes every frame, whole"
+    )
 
 
 def test_small_pictures_made_by_others_are_used(tmp_path):
