@@ -168,8 +168,8 @@ def test_means_of_different_frames_are_not_compared():
     black = [p for p in points if p.clip == "black" and p.curve != "net"]
     points = [dataclasses.replace(p, left_out={"psnr": 6}) if p in black else p for p in points]
     assert curves.remarks([*points, *curves.pool_points(points)], ("psnr",)) == [
-        "black, h264: psnr is infinite or undefined in different numbers of frames (codec 6, net 0, "
-        "bicubic 6), which the means leave out; it gives no equivalent bitrate, no BD-rate "
+        "black, h264: psnr is infinite or undefined in different numbers of frames (codec 6, "
+        "net 0, bicubic 6), which the means leave out; it gives no equivalent bitrate, no BD-rate "
         "and no mean over clips"
     ]
     for row in curves.equivalents(points, ("psnr",)):
@@ -199,8 +199,8 @@ def test_results_are_named_after_what_they_were_made_from(tmp_path):
     assert workspace.key(a=1, b="x") == workspace.key(b="x", a=1)
     assert workspace.key(a=1) != workspace.key(a=2)
     with workspace.locked():
-        workspace.write("scores", "k", {"value": 1.5})
-        assert workspace.read("scores", "k") == {"value": 1.5}
+        workspace.write("scores", "k", {"scores": {}})
+        assert workspace.read("scores", "k") == {"scores": {}}
         assert workspace.read("scores", "other") is None
         leftover = tmp_path / "deep" / "work" / "encodes" / ".x.mkv.1-ab.tmp"
         leftover.touch()

@@ -6,20 +6,37 @@
     WORKDIR/shown/<key>.json               what is known of a video that a study shows
 
 A key is the SHA-256 of everything that decides the content. A result is there when its .json is,
-which is written last and renamed into place: a killed run leaves only hidden temporary files.
+which is written last and renamed into place: a killed run leaves only hidden temporary files. One
+whose video somebody has removed is made again.
 """
 
 import contextlib
 import fcntl
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from supervegan_jax.evaluation.results import write_whole
+from supervegan_jax.video import probe
+from supervegan_jax.video.ffmpeg import VideoError
 
 KINDS = ("references", "encodes", "scores", "shown")
+_WITH_VIDEO = ("references", "encodes")
+_NUMBER = (int, float)
+# What the readers of a result take from it.
+_FIELDS: dict[str, dict[str, type | tuple[type, ...]]] = {
+    "references": {
+        **{"width": int, "height": int, "frame_count": int},
+        **{"fps": str, "source_sha256": str},
+    },
+    "encodes": {"measured_kbps": _NUMBER},
+    "scores": {"scores": dict},
+    "shown": {"psnr_db": (*_NUMBER, type(None))},
+}
+_SCORE: dict[str, type | tuple[type, ...]] = {"mean": (*_NUMBER, type(None)), "frames": int}
 # Raised when results made by an earlier version can no longer be taken for this one's.
 VERSION = 1
 
@@ -36,11 +53,15 @@ class Workspace:
         """Keeps the folder for this process alone and clears what a killed one left half-written.
 
         Raises:
-          ValueError: another process is at work there.
+          ValueError: another process is at work there, a file is in the way, or work inside came
+            upon a damaged video of this folder.
           OSError: the folder cannot be made or written.
         """
-        for kind in self._kinds:
-            (self.root / kind).mkdir(parents=True, exist_ok=True)
+        try:
+            for kind in self._kinds:
+                (self.root / kind).mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            raise ValueError(f"workdir {self.root}: a file is in the way of a folder") from error
         with open(self.root / ".lock", "w", encoding="utf-8") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -49,7 +70,22 @@ class Workspace:
             for kind in self._kinds:
                 for leftover in (self.root / kind).glob(".*.tmp"):
                     leftover.unlink()
-            yield
+            try:
+                yield
+            except VideoError as error:
+                self._tell_damaged(error)
+                raise
+
+    def _tell_damaged(self, error: VideoError) -> None:
+        """Raises what mends an error, if a damaged video of this folder is behind it."""
+        folders = "|".join(re.escape(str(self.root / kind)) for kind in _WITH_VIDEO)
+        for path in re.findall(rf"(?:{folders})/[0-9a-f]+\.mkv", str(error)):
+            try:
+                probe.list_packets(path)
+            except VideoError:
+                raise ValueError(
+                    f"{error}; remove {path}, and it is made again when you run this again"
+                ) from error
 
     def key(self, **fields: Any) -> str:
         """The name of what is made from `fields` (JSON values)."""
@@ -61,16 +97,19 @@ class Workspace:
         return self.root / kind / f"{key}.mkv"
 
     def read(self, kind: str, key: str) -> dict[str, Any] | None:
-        """What is known of a result, None if it has not been made.
+        """What is known of a result, None if it or its video has not been made.
 
         Raises:
           ValueError: the file is damaged.
         """
         path = self.root / kind / f"{key}.json"
-        if not path.exists():
+        if not path.exists() or (kind in _WITH_VIDEO and not self.video(kind, key).exists()):
             return None
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
+            _check(content, _FIELDS.get(kind, {}))
+            for score in content["scores"].values() if kind == "scores" else ():
+                _check(score, _SCORE)
         except ValueError as error:
             raise ValueError(f"{path} is damaged ({error}); remove it") from error
         return dict(content)
@@ -79,3 +118,12 @@ class Workspace:
         """Keeps what is known of a result; its video, if it has one, is there already."""
         path = self.root / kind / f"{key}.json"
         write_whole(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def _check(content: Any, fields: Mapping[str, type | tuple[type, ...]]) -> None:
+    """Raises `ValueError` unless `content` is an object with these fields, of these types."""
+    if not isinstance(content, dict):
+        raise ValueError("it is no JSON object")
+    for name, kinds in fields.items():
+        if name not in content or not isinstance(content[name], kinds):
+            raise ValueError(f"{name!r} is missing or of another type")
