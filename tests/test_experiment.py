@@ -379,7 +379,7 @@ def test_a_dry_run_refuses_what_the_run_does(prepared, tmp_path):
     words = [*words, "--workdir", str(tmp_path), "--dry-run"]
     for more, message in (
         (["--set", "frame_step=0"], "frame_step 0; at least 1"),
-        (["--set", "max_frames=-1"], "max_frames -1; at least 1"),
+        (["--set", "max_frames=-1"], "max_frames -1; at least 5"),
         (["--set", "codecs=h263"], "codec 'h263'; accepted"),
         (["--set", "metrics=psnr,pi", "ma_model=none.mat"], "Ma's model: no file none.mat"),
         (["--clips", str(tmp_path / "none.mp4")], "none.mp4"),

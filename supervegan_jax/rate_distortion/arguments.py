@@ -114,10 +114,13 @@ def run_rd(options: argparse.Namespace) -> None:
 def run_advise(options: argparse.Namespace) -> None:
     """Says which size and which way suit a bitrate."""
     from supervegan_jax.evaluation.scoring import read_metrics
-    from supervegan_jax.rate_distortion.advice import ladder, read_wanted
+    from supervegan_jax.rate_distortion.advice import LADDER, ladder, read_wanted
     from supervegan_jax.rate_distortion.job import run_advice
-    from supervegan_jax.rate_distortion.settings import Settings
+    from supervegan_jax.rate_distortion.settings import MOST_KBPS, Settings
 
+    most = int(MOST_KBPS / max(LADDER))
+    if options.bitrate_kbps > most:
+        raise ValueError(f"bitrate_kbps {options.bitrate_kbps}; at most {most} is accepted")
     metrics = read_metrics(options.metrics)
     wanted = read_wanted(options.wanted, metrics)
     settings = Settings(

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import hashlib
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
@@ -13,12 +14,12 @@ from tqdm import tqdm
 
 from data_prep import geometry
 from supervegan_jax.evaluation.pictures import read_picture
+from supervegan_jax.rate_distortion.settings import FEWEST_FRAMES
 from supervegan_jax.rate_distortion.workspace import Workspace
 from supervegan_jax.video import colour, ffmpeg, probe, reader
 from supervegan_jax.video.writer import LosslessWriter
 
 SIZE = (1280, 720)
-FEWEST_FRAMES = 5
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,7 +89,8 @@ def make_cut(workspace: Workspace, source: Path, cut: Cut) -> Reference:
       cut: what of it.
 
     Raises:
-      VideoError: no video, damaged or of high dynamic range.
+      VideoError: no video, damaged, or of high dynamic range and more than 8 bits. One of 8 bits
+        is taken as it is, for BT.709, with a note.
       ValueError: interlaced, of a size that does not suit, or shorter than 5 frames.
     """
     options = () if cut.headerless is None else ffmpeg.headerless_input(*cut.headerless)
@@ -97,6 +99,9 @@ def make_cut(workspace: Workspace, source: Path, cut: Cut) -> Reference:
         raise ValueError(f"{source}: its frames are interlaced; deinterlace it first")
     sha256 = digest(source)
     filters, size = _filters(info, cut)
+    if info.transfer in colour.HIGH_DYNAMIC_RANGE:
+        note = f"note: {source} is of high dynamic range ({info.transfer}) and 8 bits"
+        tqdm.write(f"{note}; its samples are taken as they are, for BT.709", file=sys.stderr)
     fields = {"headerless": list(options)} if options else {}
     key = workspace.key(sha256=sha256, filters=filters, **fields)
     known = workspace.read("references", key)

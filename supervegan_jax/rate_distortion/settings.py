@@ -8,6 +8,10 @@ from supervegan_jax.video.encoder import CODECS
 
 INPUT_KBPS = (150, 250, 500, 1000, 2000)
 REFERENCE_KBPS = (75, 150, 250, 350, 500, 750, 1000, 1500, 2000, 4000)
+# What all encoders of `CODECS` take (AV1's ends between this and the others' 2147483).
+MOST_KBPS = 2_000_000
+# Of a clip: what a network of five frames reads at once.
+FEWEST_FRAMES = 5
 # The plain codec at full size, which enhanced video is compared with, and the plain enlargement.
 CODEC, BICUBIC = "codec", "bicubic"
 
@@ -49,16 +53,17 @@ class Settings:
         # An equivalent bitrate is read off the references' curve.
         for name, fewest in (("input_kbps", 1), ("reference_kbps", 2)):
             ladder = getattr(self, name)
-            if len(ladder) < fewest or min(ladder) < 1 or len(set(ladder)) < len(ladder):
+            bad = [kbps for kbps in ladder if not 1 <= kbps <= MOST_KBPS]
+            if bad or len(ladder) < fewest or len(set(ladder)) < len(ladder):
                 given = ",".join(map(str, ladder)) or "nothing"
                 raise ValueError(
                     f"{name.replace('_', ' ')} {given}; accepted: {fewest} or more different whole "
-                    "numbers of kbit/s"
+                    f"numbers of kbit/s, 1 to {MOST_KBPS}"
                 )
-        for name in ("max_frames", "frame_step", "jobs"):
+        for name, least in (("max_frames", FEWEST_FRAMES), ("frame_step", 1), ("jobs", 1)):
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise ValueError(f"{name} {value}; at least 1 is accepted")
+            if value is not None and value < least:
+                raise ValueError(f"{name} {value}; at least {least} is accepted")
         for metric in self.metrics:
             if METRICS[metric].needs == "sequence" and self.frame_step > 1:
                 raise ValueError(
