@@ -217,6 +217,11 @@ def test_one_config_serves_all_commands(workdir, tmp_path, capsys):
         *("rd", f"--workdir={workdir}", "--clips", "a.mkv", "b.mkv", "--models=net,other"),
         *("--input-kbps=250,500", "--frame-step=5", *words, "--jobs", "1"),
     ]
+    for no_plots in (True, False):
+        path.write_text(json.dumps(content | {"no_plots": no_plots}))
+        assert with_config(["rd", *words]).count("--no-plots") == no_plots
+        assert "--no-plots" not in with_config(["plane", *words])
+    path.write_text(json.dumps(content))
     assert with_config(["report", *words])[2:4] == ["--crop=a:3:0,8", "--crop=b:4:8,0"]
     assert with_config(["score", *words]) == ["score", *words]
     evaluate.main(["plane", *words])
@@ -252,3 +257,6 @@ def test_configs_that_are_refused(tmp_path, text, message):
         with_config(["plane", "--config", str(path)])
     with pytest.raises(ValueError, match=r"no config .*none\.json"):
         with_config(["plane", "--config", str(tmp_path / "none.json")])
+    path.write_text('{"no_plots": "yes"}')
+    with pytest.raises(ValueError, match="no_plots is 'yes'; true and false are accepted"):
+        with_config(["rd", "--config", str(path)])

@@ -20,7 +20,7 @@ from supervegan_jax.command_line import Parser
 FLAGS: Final[dict[str, tuple[str, ...]]] = {
     "rd": (
         *("clips", "models", "codecs", "input_kbps", "reference_kbps", "metrics"),
-        *("max_frames", "frame_step", "jobs", "ma_model"),
+        *("max_frames", "frame_step", "jobs", "ma_model", "no_plots"),
     ),
     "table": ("kbps", "codec", "metrics", "curves", "output"),
     "stages": ("kbps", "codec", "metrics", "output", "plot", "json"),
@@ -33,6 +33,7 @@ FLAGS: Final[dict[str, tuple[str, ...]]] = {
     ),
 }
 _WORKDIR: Final = "workdir"
+_SWITCHES: Final = ("no_plots",)
 
 
 def add_config(parser: Parser) -> None:
@@ -94,6 +95,10 @@ def _check(path: Path, fields: dict[str, Any], accepted: Sequence[str]) -> None:
 def _flag(path: Path, name: str, value: Any) -> list[str]:
     """One field as words of a command line."""
     flag = "--" + name.replace("_", "-")
+    if name in _SWITCHES:
+        if not isinstance(value, bool):
+            raise ValueError(f"{path}: {name} is {value!r}; true and false are accepted")
+        return [flag] * value
     if isinstance(value, dict):
         value = [f"{key}={one}" for key, one in value.items()]
     values = value if isinstance(value, list) else [value]
