@@ -21,7 +21,7 @@ from video_samples import ffmpeg, make_video
 from data_prep.clips import embedded_clip
 from supervegan_jax import evaluate
 from supervegan_jax.metrics import ma_score, perceptual_index
-from supervegan_jax.rate_distortion import advice, clip_table, curves, job, tables
+from supervegan_jax.rate_distortion import advice, clip_table, curves, job, plots, tables
 from supervegan_jax.rate_distortion.curves import POOLED, Point
 from supervegan_jax.rate_distortion.references import make_reference, unique_names
 from supervegan_jax.rate_distortion.settings import Settings, read_numbers
@@ -224,6 +224,11 @@ def test_results_are_named_after_what_they_were_made_from(tmp_path):
         ({"reference_kbps": (75,)}, "reference kbps 75; accepted: 2 or more"),
         ({"reference_kbps": (75, 75)}, "reference kbps 75,75; accepted: 2 or more"),
         ({"frame_step": 0}, "frame_step 0; at least 1"),
+        ({"max_frames": 0}, "max_frames 0; at least 5"),
+        ({"max_frames": 4}, "max_frames 4; at least 5"),
+        ({"input_kbps": (0,)}, "input kbps 0; accepted: 1 or more .*, 1 to 2000000"),
+        ({"input_kbps": (150, 2000001)}, "input kbps 150,2000001; accepted: .*, 1 to 2000000"),
+        ({"reference_kbps": (75, 99999999)}, "reference kbps 75,99999999; .*, 1 to 2000000"),
         ({"metrics": ("tof",), "frame_step": 2}, "tof compares frames"),
     ],
 )
@@ -255,6 +260,28 @@ def test_a_clip_becomes_a_reference_that_every_scale_divides(tmp_path):
         with pytest.raises(ValueError, match=r"short\.mkv has 4 frames; at least 5"):
             make_reference(workspace, short, None)
     assert reference.bits_per_pixel(144 * 104 * 25 / 1000) == pytest.approx(1)
+
+
+@pytest.mark.parametrize("transfer", ["smpte2084", "arib-std-b67"])
+def test_high_dynamic_range_of_8_bits_is_told(tmp_path, capsys, transfer):
+    tags = f"setparams=color_trc={transfer}:colorspace=bt2020nc:color_primaries=bt2020"
+    codec = ("-vf", tags, "-c:v", "libx264", "-qp", "0")
+    bright = make_video(tmp_path / "bright.mkv", frames=6, size="64x48", output=codec)
+    workspace = Workspace(tmp_path / "work")
+    with workspace.locked():
+        for _ in range(2):  # kept or not
+            make_reference(workspace, bright, None)
+            told = capsys.readouterr().err.splitlines()
+            assert told == [
+                f"note: {bright} is of high dynamic range ({transfer}) and 8 bits; its samples are "
+                "taken as they are, for BT.709"
+            ]
+        make_reference(workspace, make_video(tmp_path / "plain.mkv", 6, "64x48"), None)
+        assert capsys.readouterr().err == ""
+        deep = (*codec, "-pix_fmt", "yuv420p10le")
+        deep = make_video(tmp_path / "deep.mkv", frames=6, size="64x48", output=deep)
+        with pytest.raises(ValueError, match="does not fit into 8 bits"):
+            make_reference(workspace, deep, None)
 
 
 def test_the_ways_are_the_codec_the_enlargement_and_both_stages():
@@ -344,11 +371,23 @@ def test_nothing_is_done_twice_and_what_is_lost_comes_back_the_same(finished, cl
     lost.unlink()
     (finished / "rd.json").unlink()
     evaluate.main(command(clip, finished, "--no-plots"))
+    printed = capsys.readouterr()
+    assert f"note: the plots in {finished / 'plots'} are of an earlier run" in printed.err
     after = {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in scores}
     assert [path for path in scores if before[path][0] != after[path][0]] == [lost]
     assert after[lost][1] == before[lost][1]
     assert (finished / "rd.json").read_bytes() == report
-    assert "BD-rate" in capsys.readouterr().out
+    assert "BD-rate" in printed.out
+
+
+def test_plots_of_other_clips_are_removed(tmp_path):
+    points = [*points_of("a", 1.5, 5), *points_of("b", 1.5, 5)]
+    (tmp_path / "notes.png").touch()
+    for clips in ("ab", "a"):
+        some = [p for p in points if p.clip in clips]
+        written = plots.draw_all(some, curves.equivalents(some, ("psnr",)), ("psnr",), tmp_path)
+        assert {*written, tmp_path / "notes.png"} == set(tmp_path.iterdir())
+    assert tmp_path / "h264_b.png" not in written
 
 
 @pytest.fixture(scope="module")
@@ -613,3 +652,5 @@ def test_advice_is_written(clip, tiny, tmp_path, capsys):
         evaluate.main([*words, "--wanted", "psnr=1,psnr=2"])
     with pytest.raises(ValueError, match="bitrate 3 kbit/s; at least 4"):
         evaluate.main([*words, "--bitrate-kbps", "3"])
+    with pytest.raises(ValueError, match="bitrate_kbps 500001; at most 500000"):
+        evaluate.main([*words, "--bitrate-kbps", "500001"])

@@ -107,6 +107,8 @@ def _report(measured: Measured, settings: Settings, workdir: Path, draw: bool) -
     written = [workdir / "rd.json", workdir / "rd.csv"]
     if draw:
         written += plots.draw_all(points, equivalents, metrics, workdir / "plots")
+    elif plots.list_drawn(workdir / "plots"):
+        _print_notes([f"the plots in {workdir / 'plots'} are of an earlier run"])
     _print_notes(remarks)
     parts = []
     for codec in settings.codecs:

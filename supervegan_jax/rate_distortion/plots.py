@@ -15,6 +15,7 @@ from supervegan_jax.rate_distortion.curves import (
     select,
 )
 from supervegan_jax.rate_distortion.settings import BICUBIC, CODEC
+from supervegan_jax.video.encoder import CODECS
 from supervegan_jax.video.writer import temporary_name
 
 # Colours that are told apart by colour-blind readers and in print (Okabe and Ito 2008).
@@ -31,6 +32,8 @@ def draw_all(
     folder: Path,
 ) -> list[Path]:
     """Draws the mean curves, every clip's and the equivalent bitrates of every codec.
+
+    Removes those of earlier runs that it did not draw anew, of a clip that is no part of this one.
 
     Returns:
       The PNG files.
@@ -51,7 +54,14 @@ def draw_all(
         path = folder / f"{codec}_equivalent.png"
         _draw_equivalents([row for row in rows if row.codec == codec], metrics, codec, path)
         written.append(path)
+    for stale in set(list_drawn(folder)) - set(written):
+        stale.unlink()
     return written
+
+
+def list_drawn(folder: Path) -> list[Path]:
+    """The plots of runs, whatever clips they had; files of other names are the user's own."""
+    return [path for codec in CODECS for path in sorted(folder.glob(f"{codec}_*.png"))]
 
 
 def new_figure(rows: int, columns: int) -> tuple[Any, Any]:
