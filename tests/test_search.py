@@ -19,6 +19,7 @@ from supervegan_jax.benchmarking.training import load_config
 from supervegan_jax.experiments.pareto import pareto_front
 from supervegan_jax.models import build_generator
 from supervegan_jax.search import __main__ as command
+from supervegan_jax.search import runner
 from supervegan_jax.search import sampler as sampler_module
 from supervegan_jax.search.front import candidates, choose, correlations, pearson, pool
 from supervegan_jax.search.objective import hopeless
@@ -34,6 +35,7 @@ from supervegan_jax.search.space import (
     seeds_around,
     space_around,
 )
+from supervegan_jax.search.trials import Interrupted, open_study
 from supervegan_jax.weights.model_file import parameter_shapes
 
 SPACE = (Field("width", (8, 16, 24, 32)), Field("blocks", (0, 1, 2)), Field("kernel", (1, 3)))
@@ -394,6 +396,24 @@ def test_wrong_flags_are_told(flags, message, tmp_path):
     words = ["--trials", "1", "--workdir", str(tmp_path / "w"), "--records", str(tmp_path)]
     with pytest.raises(ValueError, match=message):
         command.main([*words, *flags])
+
+
+def test_an_interrupted_search_shows_what_it_has(monkeypatch, tmp_path, capsys):
+    model = supervegan4_small.get_config().model.to_dict()
+
+    def work_on(settings, workdir, url, trials):
+        study = open_study(url, space_around(model), None)
+        study.add_trial(in_space(point_of(model), 30.0, 0.2, 5.0, space_around(model)))
+        raise Interrupted("stopped by SIGTERM")
+
+    monkeypatch.setattr(runner.Proxy, "check", lambda self: None)
+    monkeypatch.setattr(runner, "work_on", work_on)
+    words = ["--config", "configs/supervegan4_small.py", "--records", str(tmp_path)]
+    words += ["--trials", "5", "--choose", "3", "--workdir", str(tmp_path)]
+    assert command.main(words) == 143
+    said = capsys.readouterr()
+    assert "1 candidates completed" in said.out
+    assert "stopped by SIGTERM; the same command goes on from there" in said.err
 
 
 def test_a_config_without_data_is_told(tmp_path):

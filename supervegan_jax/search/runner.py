@@ -59,14 +59,18 @@ def search(
         check_choice(study, trials, chosen)
         Proxy(config, settings.steps, settings.frames, workdir).check()
         begin_study(study, settings.to_json(), seeds_around(model))
+    ended = False
     try:
         if count(study, *FINISHED) < trials:
             if workers == 1:
                 work_on(settings, workdir, url, trials)
             else:
                 _spawn(workers, settings, workdir, url, trials)
+        ended = True
     finally:
-        shown = Search(model, settings.config_path, settings.cost, workdir, chosen)
+        # After an interruption the trial to choose may not have been tried yet.
+        wanted = chosen if ended else None
+        shown = Search(model, settings.config_path, settings.cost, workdir, wanted)
         print(write_results(shown, study.get_trials(deepcopy=False)), flush=True)
 
 
