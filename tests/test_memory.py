@@ -187,6 +187,7 @@ def test_impossible_arguments_are_refused(change: dict[str, int], message: str) 
         ([replace(PAIRS[0], weight=0.0)], "no frames to train on in 1 clips"),
         ([replace(PAIRS[0], weight=-1.0)], "weight -1.0"),
         ([replace(PAIRS[0], weight=float("nan"))], "weight nan"),
+        ([replace(PAIRS[0], weight=float("inf"))], "weight inf; must be finite and at least 0"),
         ([replace(PAIRS[0], lr=[])], "clip 'a' has no input"),
         ([replace(PAIRS[0], centers=np.arange(3))], "has 3 centers for 4 frames"),
         ([replace(PAIRS[0], centers=np.array([0, 1, 2, 9]))], "centers up to 9, 9 input frames"),

@@ -120,8 +120,10 @@ def _check_pair(pair: ClipPair, *, scale: int, patch_size: int) -> None:
         raise ValueError(
             f"clip {pair.name!r} has {len(pair.centers)} centers for {len(pair.hr)} frames"
         )
-    if not pair.weight >= 0:
-        raise ValueError(f"clip {pair.name!r} has weight {pair.weight}, must not be negative")
+    if not 0 <= pair.weight < np.inf:
+        raise ValueError(
+            f"clip {pair.name!r} has weight {pair.weight}; must be finite and at least 0"
+        )
     for lr in pair.lr:
         frames, height, width, _ = lr.shape
         if pair.hr.shape[1:3] != (scale * height, scale * width):
