@@ -306,9 +306,14 @@ def test_only_what_changed_is_trained_again(prepared, trainings, capsys):
     assert "too heavy, counted only" in out
 
 
+def of_runtimes(workdir):
+    words = ["--config", str(CONFIGS / "runtime.py"), "--workdir", str(workdir)]
+    return [*words, "--set", "models=fsrcnn,supervegan4_small", "seconds=0.01"]
+
+
+@pytest.mark.slow
 def test_runtimes_are_measured_once_and_kept(tmp_path, capsys):
-    words = ["--config", str(CONFIGS / "runtime.py"), "--workdir", str(tmp_path)]
-    words += ["--set", "models=fsrcnn,supervegan4_small", "seconds=0.01"]
+    words = of_runtimes(tmp_path)
     experiment.main(words)
     text = (tmp_path / "results.md").read_text()
     assert text in capsys.readouterr().out
@@ -319,6 +324,10 @@ def test_runtimes_are_measured_once_and_kept(tmp_path, capsys):
     experiment.main(words)
     assert (tmp_path / "results.md").read_text() == text
     assert (tmp_path / "runtime.png").exists()
+
+
+def test_settings_that_cannot_be_measured_are_refused(tmp_path, capsys):
+    words = of_runtimes(tmp_path)
     experiment.main([*words, "--dry-run"])
     assert "timed: fsrcnn, supervegan4_small; 0.01 s a stage" in capsys.readouterr().out
     ours = ["models=supervegan4_small"]

@@ -67,6 +67,7 @@ def test_an_encoder_that_is_not_there_is_said_to_be_missing(tmp_path, monkeypatc
         encode(tmp_path / "a.mkv", tmp_path / "b.mkv", ntire2021.ENCODING)
 
 
+@pytest.mark.slow
 def test_ntire_columns(tmp_path, networks, monkeypatch):
     monkeypatch.setattr(ntire2021, "NAMES", ("001", "002"))
     root, workdir = ntire(tmp_path / "data", ntire2021.NAMES), tmp_path / "work"

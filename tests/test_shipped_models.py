@@ -16,8 +16,8 @@ from supervegan_jax.video.encoder import encode_at_bitrate
 from supervegan_jax.video.reader import read_clip
 from supervegan_jax.weights import list_models
 
-FIRST, COUNT = 38, 16
-SCORED = (2, 14)
+FIRST, COUNT = 38, 8
+SCORED = (2, 6)
 
 
 def _marks(name: str) -> list[pytest.MarkDecorator]:

@@ -250,7 +250,9 @@ def twin_of(name: str):
     return TorchRlfn(4, 8, 6, 2), None
 
 
-@pytest.mark.parametrize("name", ["EDVR", "ESRGAN", "SRVGG", "RLFN"])
+@pytest.mark.parametrize(
+    "name", [pytest.param("EDVR", marks=pytest.mark.slow), "ESRGAN", "SRVGG", "RLFN"]
+)
 def test_a_published_file_is_read_without_pytorch_and_enhances(torch, name, tmp_path):
     twin, group = twin_of(name)
     twin.eval()

@@ -146,6 +146,7 @@ def mfqe_state(weights: Phase):
     return system, create_state(system, scale=1, seed=0)
 
 
+@pytest.mark.slow
 def test_the_losses_of_mfqe_and_their_gradients():
     weights = phase(motion_compensation=1.0, mse=0.01)
     system, state = mfqe_state(weights)
