@@ -207,14 +207,13 @@ def load_initial(config: ConfigDict) -> dict[str, Any] | None:
         raise ValueError(f"initial_weights {config.initial_weights!r}: {error}") from error
 
 
-def check_phases(
-    config: ConfigDict, system: System, phases: tuple[Phase, ...], frozen: dict[str, Any]
-) -> None:
+def check_phases(config: ConfigDict, system: System, phases: tuple[Phase, ...]) -> None:
     """Traces the steps of the later phases, so that what is wrong there is told before the first.
 
     Raises:
       ValueError: a phase trains what the generator has not, or its step cannot be computed.
     """
+    frozen = load_frozen(config, phases)
     state = state_shapes(system, scale=config.model.scale, frozen=frozen)
     for phase in phases:
         for group in phase.trains:

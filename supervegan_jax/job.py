@@ -35,6 +35,7 @@ def train(config: ConfigDict, workdir: Path) -> None:
     phases = build.build_phases(config)
     system = build.build_system(config, phases)
     check_devices(config)
+    build.check_phases(config, system, phases)
     metadata = {"config": config.to_dict(), "git_revision": git_revision()}
     note_changes(config, workdir / "config.json")
     write_json(workdir / "config.json", metadata)
@@ -116,14 +117,12 @@ def run_phases(
       records: where batches come from.
       evaluate: as `loop.train` takes it; None if nothing was held out to score.
     """
-    frozen = build.load_frozen(config, phases)
-    build.check_phases(config, system, phases, frozen)
     return loop.train(
         workdir,
         system,
         phases,
         check_devices(config),
-        frozen,
+        build.load_frozen(config, phases),
         build.build_batches(config, records),
         evaluate or (lambda state, phase: {}),
         loop.LoopOptions(

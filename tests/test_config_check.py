@@ -93,7 +93,7 @@ def check_phases(change) -> None:
     change(config)
     phases = build.build_phases(config)
     system = build.build_system(config, phases)
-    build.check_phases(config, system, phases, build.load_frozen(config, phases))
+    build.check_phases(config, system, phases)
 
 
 @pytest.mark.parametrize(
