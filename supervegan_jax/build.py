@@ -224,7 +224,11 @@ def check_phases(config: ConfigDict, system: System, phases: tuple[Phase, ...]) 
                 )
     shapes = batch_shapes(config).items()
     batch = {name: jax.ShapeDtypeStruct(shape, jnp.uint8) for name, shape in shapes}
+    traced = {(phases[0].trains, phases[0].weights)}  # the first is compiled at once
     for phase in phases[1:]:
+        if (phase.trains, phase.weights) in traced:
+            continue
+        traced.add((phase.trains, phase.weights))
         try:
             jax.eval_shape(partial(train_step, system=system, phase=phase), state, batch, frozen)
         except ValueError as error:

@@ -41,6 +41,7 @@ def test_ten_times_the_length_takes_the_same_memory(command, tmp_path):
     assert peaks[1] < 1.05 * peaks[0]
 
 
+@pytest.mark.slow
 def test_tiles_stages_and_strengths(run, clip, tmp_path):
     def enhanced(name, *options):
         run(clip, tmp_path / name, "--crf", "0", *options)

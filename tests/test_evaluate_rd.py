@@ -475,6 +475,7 @@ print(len(ours), "frames")
 """
 
 
+@pytest.mark.slow
 def test_enhanced_frames_are_those_of_the_enhance_command(clip, tiny):
     environment = {key: value for key, value in os.environ.items() if key != "XLA_FLAGS"}
     words = [sys.executable, "-c", SAME_FRAMES, str(clip), tiny]

@@ -89,6 +89,7 @@ def test_every_missing_reference_is_named_at_once(tmp_path, capsys):
         evaluate.main(words)
 
 
+@pytest.mark.slow
 def test_live_nflx_as_the_paper_measures_it(tmp_path, networks, monkeypatch, capsys):
     monkeypatch.setattr(paper, "CONTENTS", ("AirShow", "GTA"))
     root, workdir = live_nflx(tmp_path / "data", paper.CONTENTS), tmp_path / "work"
