@@ -266,11 +266,11 @@ def _left_out(scan: Scan, fps: Fraction, options: ClipOptions) -> list[str]:
     if not pieces:
         return [f"no scene of at least {shortest:g} s; it gives no clip"]
     # The first of a scene's equal parts is never the longest: left out, if any of them is.
-    scenes = len(set(scan.scene_starts) - {first for first, _ in pieces})
+    short = len(set(scan.scene_starts) - {first for first, _ in pieces})
     seconds = float((scan.frame_count - sum(count for _, count in pieces)) / fps)
-    if not scenes:
+    if not short:
         return []
-    of_all = f"{scenes} of {len(scan.scene_starts)} scenes"
+    of_all = f"{short} of {len(scan.scene_starts)} scenes"
     return [f"{of_all} left out, {seconds:.2f} s in all: shorter than {shortest:g} s"]
 
 

@@ -36,14 +36,14 @@ def train(config: ConfigDict, workdir: Path) -> None:
     system = build.build_system(config, phases)
     check_devices(config)
     build.check_phases(config, system, phases)
-    metadata = {"config": config.to_dict(), "git_revision": git_revision()}
     note_changes(config, workdir / "config.json")
-    write_json(workdir / "config.json", metadata)
 
     records = prepare_records(config, workdir)
     clips = load_held_out(config, records)
     if not clips and config.evaluation_frames:
         print(f"note: {records} holds no frames out (data_prep's --holdout): nothing is scored")
+    metadata = {"config": config.to_dict(), "git_revision": git_revision()}
+    write_json(workdir / "config.json", metadata)
     evaluator = Evaluator(system.generator, load_lpips_params("alexnet") if clips else {})
 
     def evaluate(state: TrainState, phase: Phase) -> dict[str, float]:
@@ -141,8 +141,8 @@ def note_changes(config: ConfigDict, path: Path) -> None:
     """Prints the fields that differ from those the workdir was begun with.
 
     Raises:
-      ValueError: the network differs, so that the checkpoints there would not fit; or the file is
-        damaged.
+      ValueError: the network or the optimizer differs, so that the checkpoints there would not
+        fit; or the file is damaged.
     """
     if not path.exists():
         return
@@ -158,6 +158,12 @@ def note_changes(config: ConfigDict, path: Path) -> None:
                 f"{path.parent} is of another model: its config field {name} is {old}, not {new}; "
                 "take another --workdir"
             )
+    limits = [fields["optimizer"].get("max_gradient_norm", 0) for fields in (before, now)]
+    if begun and bool(limits[0]) != bool(limits[1]):
+        raise ValueError(
+            f"{path.parent} was begun with optimizer.max_gradient_norm {limits[0]}, not "
+            f"{limits[1]}: a limit is not put on or taken off on the way; take another --workdir"
+        )
     for name, (old, new) in changes:
         print(f"note: config field {name} was {old} and is {new}")
 

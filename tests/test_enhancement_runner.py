@@ -313,7 +313,7 @@ def test_wrong_options_are_refused():
     for changes, message in [
         ({"stage": "c"}, "stage 'c'"),
         ({"strength": 1.5}, "strength 1.5; 0 to 1"),
-        ({"strength": 0.5, "stage": "a"}, "strength 0.5 of stage 'a', which adds no detail"),
+        ({"strength": 0.5, "stage": "a"}, "strength 0.5 of stage 'a'; 0 and 1 are accepted"),
         ({"dtype": "float16"}, "dtype 'float16'; accepted are float32, bfloat16"),
         ({"batch_size": 0}, "batch_size 0; at least 1"),
     ]:

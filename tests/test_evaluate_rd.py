@@ -180,6 +180,9 @@ def test_means_of_different_frames_are_not_compared():
         assert row.percent["black"] == row.percent[POOLED] == "psnr is of different frames"
         assert isinstance(row.percent["one"], float)
     assert {p.scores["psnr"] for p in curves.pool_points(points)} == {None}
+    assert curves.compared_metrics(points, ("psnr", "lpips")) == ["lpips"]
+    with pytest.raises(ValueError, match=r"black, h264: psnr is infinite .* numbers of frames"):
+        curves.compared_metrics(points, ("psnr",))
     # One point of a curve is enough, and the numbers of frames are told from least to most.
     some = [dataclasses.replace(p, left_out={}) for p in points if p.clip == "one"]
     some[0] = dataclasses.replace(some[0], left_out={"psnr": 2})

@@ -213,6 +213,15 @@ def test_a_changed_field_is_told_by_its_name(tmp_path, capsys):
     assert said == "note: config field phases.blend.steps was 156250 and is 7\n"
 
 
+def test_a_limit_of_gradients_is_not_put_on_on_the_way(tmp_path):
+    config = base.get_config()
+    write_json(tmp_path / "config.json", {"config": config.to_dict()})
+    (tmp_path / "checkpoints" / "10").mkdir(parents=True)
+    config.optimizer.max_gradient_norm = 0.5
+    with pytest.raises(ValueError, match=r"with optimizer.max_gradient_norm 0.0, not 0.5: a limit"):
+        note_changes(config, tmp_path / "config.json")
+
+
 @pytest.mark.parametrize("content", ["", "{}", "[1]", '{"config": {}}', '{"config": 3}'])
 def test_a_damaged_config_is_named(tmp_path, content):
     (tmp_path / "config.json").write_text(content)

@@ -404,7 +404,7 @@ def test_an_interrupted_search_shows_what_it_has(monkeypatch, tmp_path, capsys):
     def work_on(settings, workdir, url, trials):
         study = open_study(url, space_around(model), None)
         study.add_trial(in_space(point_of(model), 30.0, 0.2, 5.0, space_around(model)))
-        raise Interrupted("stopped by SIGTERM")
+        raise Interrupted("stopped by SIGTERM", 143)
 
     monkeypatch.setattr(runner.Proxy, "check", lambda self: None)
     monkeypatch.setattr(runner, "work_on", work_on)

@@ -153,6 +153,10 @@ def test_the_card_tells_what_was_trained_until_its_step(tmp_path, params):
     assert (card["training"]["config"], card["git_revision"]) == (config, "abc")
     assert card["training"]["scores"]["rows"] == summary["rows"]
     assert "scores" not in load_workdir(tmp_path).card["training"]
+    del summary["step"]  # as earlier versions wrote it
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    assert load_workdir(tmp_path).card["training"]["scores"]["rows"] == summary["rows"]
+    assert "scores" not in load_workdir(tmp_path, 10).card["training"]
     (tmp_path / "summary.json").write_text("{")
     with pytest.raises(ValueError, match=r"summary\.json is damaged"):
         load_workdir(tmp_path)

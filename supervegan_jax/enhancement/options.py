@@ -54,7 +54,7 @@ class RunOptions:
         if not 0 <= self.strength <= 1:
             raise ValueError(f"strength {self.strength}; 0 to 1 is accepted")
         if self.stage == "a" and 0 < self.strength < 1:
-            raise ValueError(f"strength {self.strength} of stage 'a', which adds no detail")
+            raise ValueError(f"strength {self.strength} of stage 'a'; 0 and 1 are accepted")
         if self.dtype is not None and self.dtype not in DTYPES:
             raise ValueError(f"dtype {self.dtype!r}; accepted are {', '.join(DTYPES)}")
         for name in ("batch_size", "tile", "in_flight"):

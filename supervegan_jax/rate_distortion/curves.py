@@ -81,6 +81,19 @@ def comparable(points: Sequence[Point]) -> list[Point]:
     return [dataclasses.replace(point, scores=kept(point)) for point in points]
 
 
+def compared_metrics(points: Sequence[Point], metrics: Sequence[str]) -> list[str]:
+    """The metrics by which all points of each clip are of the same frames.
+
+    Raises:
+      ValueError: there is none.
+    """
+    uneven = {metric for _, _, metric in uneven_scores(points)}
+    compared = [metric for metric in metrics if metric not in uneven]
+    if not compared:
+        raise ValueError("; ".join(frame_remarks(points, metrics)))
+    return compared
+
+
 def pool_points(points: Sequence[Point]) -> list[Point]:
     """Means over clips: geometric of the rates, arithmetic of the scores.
 

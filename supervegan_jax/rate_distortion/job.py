@@ -63,12 +63,13 @@ def run_advice(
       Tables to print.
 
     Raises:
-      ValueError: as `run_rate_distortion`.
+      ValueError: as `run_rate_distortion`, or by no metric the ways are scored on the same frames.
       OSError: the folder cannot be written.
     """
     measured = _measure(settings, list_ways(settings.models, (2, 4)), workdir)
     points, codec = measured.points, settings.codecs[0]
-    found = [advice.advise(points, m, kbps, wanted.get(m)) for m in settings.metrics]
+    metrics = curves.compared_metrics(points, settings.metrics)
+    found = [advice.advise(points, m, kbps, wanted.get(m)) for m in metrics]
     content = advice.to_json(found, str(settings.clips[0]), codec, kbps)
     content["settings"] = _about(measured, settings)
     _print_notes(curves.frame_remarks(points, settings.metrics))

@@ -239,7 +239,7 @@ def _views(
     for way in ways:
         encoded = _nearest([one for one in encodes if one.scale == way.scale], kbps)
         known = run.workspace.read("encodes", encoded.key)
-        if known is None or not encoded.path.is_file():
+        if known is None:
             raise ValueError(f"{encoded.path} is missing; run rd again")
         small = open_source(encoded.path)
         frame = way.frame_at(small, crop.frame)

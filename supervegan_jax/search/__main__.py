@@ -87,7 +87,7 @@ def main(arguments: list[str] | None = None) -> int | None:
         search(settings, workdir, url, options.trials, options.workers, options.choose)
     except Interrupted as stop:
         print(f"{stop}; the same command goes on from there", file=sys.stderr)
-        return 143
+        return stop.exit_code
     return None
 
 

@@ -63,7 +63,7 @@ class ShortTraining:
 
         Raises:
           optuna.TrialPruned: it is too costly, hopeless or diverges; "reason" says so.
-          Interrupted: SIGTERM arrived while it was trained.
+          Interrupted: a signal arrived while it was trained.
         """
         begun = time.monotonic()
         try:
@@ -73,7 +73,7 @@ class ShortTraining:
             self._finish(trial, point, str(stop), begun)
             raise
         except Terminated as error:
-            raise Interrupted(str(error)) from error
+            raise Interrupted(str(error), error.exit_code) from error
         finally:
             jax.clear_caches()  # of a network that does not come again
         self._finish(trial, point, f"{psnr:.2f} dB, LPIPS {lpips:.3f}, {ms:.0f} ms", begun)

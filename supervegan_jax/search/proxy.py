@@ -120,7 +120,7 @@ class Proxy:
 
         Raises:
           NotFinite: the training diverged.
-          Terminated: SIGTERM arrived.
+          Terminated: a signal arrived; the state is saved.
         """
         config = proxy_config(self.base, point, self.steps)
         phases = build.build_phases(config)

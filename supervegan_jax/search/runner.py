@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import signal
 import sys
 import threading
 from pathlib import Path
@@ -48,7 +47,7 @@ def search(
 
     Raises:
       ValueError: bad settings, a study of another search, or a worker that failed.
-      Interrupted: SIGTERM arrived.
+      Interrupted: a signal arrived.
     """
     settings.check()
     config = settings.base_config()
@@ -150,8 +149,8 @@ def _work_as(cores: list[int], arguments: tuple[Any, ...]) -> None:
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)
-    except Interrupted:
-        sys.exit(128 + signal.SIGTERM)
+    except Interrupted as stop:
+        sys.exit(stop.exit_code)
 
 
 def _end_after(parent: Any) -> None:

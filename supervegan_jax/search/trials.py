@@ -37,7 +37,15 @@ Objective = Callable[[Trial, Point], tuple[float, float, float]]
 
 
 class Interrupted(Exception):
-    """A worker has to end; its candidate is queued again."""
+    """A worker has to end; its candidate is queued again.
+
+    Attributes:
+      exit_code: of its process.
+    """
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 def open_study(

@@ -129,7 +129,7 @@ def train(
                 scores = evaluate(parallel.place_state(state), phase)
                 writer.write_scores(step, phase.name, scores)
         save = partial(_save, checkpoints, metadata)
-        while step < phases[-1].end:
+        while step < phases[-1].end and not stopped:
             phase = phase_at(phases, step)
             title = f"phase {phases.index(phase) + 1}/{len(phases)} {phase.name}"
             run = _PhaseRun(phase, title, system, parallel, frozen, writer, evaluate, options)
@@ -140,6 +140,8 @@ def train(
             finally:
                 _close(source)
             step = phase.end
+        if stopped:  # while the last scores were computed
+            raise Terminated(stopped[0], step)
     return state
 
 

@@ -68,7 +68,7 @@ def make_optimizer(b1: float, b2: float, max_gradient_norm: float) -> optax.Grad
       b1, b2: Adam's decays.
       max_gradient_norm: gradients longer than this are scaled down to it; 0 leaves them.
     """
-    limit = max_gradient_norm
-    clip = optax.clip_by_global_norm(limit) if limit else optax.identity()
-    # Both have the same state, so that a run can go on with another limit.
-    return optax.chain(clip, optax.scale_by_adam(b1, b2))
+    adam = optax.scale_by_adam(b1, b2)
+    if max_gradient_norm:
+        return optax.chain(optax.clip_by_global_norm(max_gradient_norm), adam)
+    return adam

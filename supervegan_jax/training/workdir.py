@@ -52,7 +52,9 @@ def stop_flag() -> Iterator[list[int]]:
             raise KeyboardInterrupt
         flag.append(signum)
 
-    signals = (signal.SIGTERM, signal.SIGINT)
+    signals = [signal.SIGTERM]
+    if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:  # as a shell has it behind "&"
+        signals.append(signal.SIGINT)
     previous = {signum: signal.signal(signum, note) for signum in signals}
     try:
         yield flag

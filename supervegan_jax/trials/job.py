@@ -104,7 +104,7 @@ def run_experiment(
     Raises:
       ValueError: the config, the records or the clips cannot be used.
       OSError: the folder cannot be written.
-      Terminated: SIGTERM arrived while training; the state is saved.
+      Terminated: a signal arrived while training; the state is saved.
     """
     _check_results(config)
     share_cores(*_shared_sizes(config))

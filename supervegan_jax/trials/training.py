@@ -51,7 +51,7 @@ def train_all(workspace: Workspace, trials: Sequence[Trial]) -> list[Trained]:
 
     Raises:
       ValueError: as `job.train`.
-      Terminated: SIGTERM arrived; the state is saved.
+      Terminated: a signal arrived; the state is saved.
     """
     done = []
     with tqdm(trials, desc="trainings", unit="training", disable=not trials) as bar:

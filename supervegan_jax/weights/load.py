@@ -100,16 +100,17 @@ def _load_published(path: Path) -> LoadedModel:
     return LoadedModel(generator_from_fields(fields), params, int(fields["scale"]), card)
 
 
-def _scores(workdir: Path, step: int) -> dict[str, Any]:
-    """What `summary.json` says, if it is of that step."""
+def _scores(workdir: Path, step: int, newest: bool) -> dict[str, Any]:
+    """What `summary.json` says, if it is of that step; one that tells none is of the newest."""
     path = workdir / "summary.json"
     if not path.is_file():
         return {}
     try:
         summary = json.loads(path.read_text(encoding="utf-8"))
-        if summary.get("step") != step or "rows" not in summary:  # no frames were held out
+        of_it = summary["step"] == step if "step" in summary else newest
+        if not of_it or "rows" not in summary:  # without "rows" no frames were held out
             return {}
-    except (ValueError, AttributeError) as error:
+    except (ValueError, TypeError) as error:
         raise ValueError(f"{path} is damaged; train again, or remove it") from error
     what = "means over the held-out frames when the run ended, of input at so many kbit/s"
     kept = {"what": what, "input_kbps": summary["input_kbps"], "rows": summary["rows"]}
@@ -159,7 +160,7 @@ def load_workdir(workdir: Path, step: int | None = None) -> LoadedModel:
         "generator": fields,
         "colour": _COLOUR,
         "step": found,
-        "training": {"config": metadata["config"], **_scores(workdir, found)},
+        "training": {"config": metadata["config"], **_scores(workdir, found, step is None)},
         "git_revision": metadata.get("git_revision", ""),
     }
     return LoadedModel(generator, params, int(fields["scale"]), card)
