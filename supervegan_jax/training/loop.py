@@ -107,42 +107,52 @@ def train(
       ValueError: a checkpoint is of another model, or of a step after the last phase.
       Terminated: SIGTERM or SIGINT arrived; the state is saved.
     """
-    checkpoints = Checkpoints(workdir / "checkpoints", options.keep_checkpoints)
+    with closing(Checkpoints(workdir / "checkpoints", options.keep_checkpoints)) as checkpoints:
+        state, step = _begin(checkpoints, system, scale, frozen, load_initial)
+        if step > phases[-1].end:
+            raise ValueError(
+                f"{workdir} is at step {step}, after the {phases[-1].end} steps of the config's "
+                "phases; take another --workdir for fewer"
+            )
+        frozen = parallel.place_state(frozen)
+        save = partial(_save, checkpoints, metadata)
+        with closing(MetricWriter(workdir, first_step=step)) as writer, stop_flag() as stopped:
+            if step and not writer.scored(step):  # stopped between a checkpoint and its scores
+                phase = phase_at(phases, step - 1)
+                if options.evaluation_is_due(step, phase):
+                    scores = evaluate(parallel.place_state(state), phase)
+                    writer.write_scores(step, phase.name, scores)
+            while step < phases[-1].end and not stopped:
+                phase = phase_at(phases, step)
+                title = f"phase {phases.index(phase) + 1}/{len(phases)} {phase.name}"
+                run = _PhaseRun(phase, title, system, parallel, frozen, writer, evaluate, options)
+                source = batches(phase, step)
+                state = parallel.place_state(begin_phase(system, state, phase))
+                try:
+                    state = run.train(state, step, source, save, stopped)
+                finally:
+                    _close(source)
+                step = phase.end
+            if stopped:  # while the last scores were computed
+                raise Terminated(stopped[0], step)
+    return state
+
+
+def _begin(
+    checkpoints: Checkpoints,
+    system: System,
+    scale: int,
+    frozen: dict[str, Any],
+    load_initial: Callable[[], Params | None],
+) -> tuple[TrainState, int]:
+    """The newest checkpoint's state and step, or those of a new run."""
     if checkpoints.steps():
         state, step = checkpoints.restore(state_shapes(system, scale=scale, frozen=frozen))
-        print(f"going on from the checkpoint of step {step} in {workdir}")
-    else:
-        initial, step = load_initial(), 0
-        state = create_state(system, scale=scale, seed=system.seed, initial=initial, frozen=frozen)
-    if step > phases[-1].end:
-        raise ValueError(
-            f"{workdir} is at step {step}, after the {phases[-1].end} steps of the config's "
-            "phases; take another --workdir for fewer"
-        )
-    frozen = parallel.place_state(frozen)
-    writer = MetricWriter(workdir, first_step=step)
-
-    with closing(checkpoints), closing(writer), stop_flag() as stopped:
-        if step and not writer.scored(step):  # it was stopped between a checkpoint and its scores
-            phase = phase_at(phases, step - 1)
-            if options.evaluation_is_due(step, phase):
-                scores = evaluate(parallel.place_state(state), phase)
-                writer.write_scores(step, phase.name, scores)
-        save = partial(_save, checkpoints, metadata)
-        while step < phases[-1].end and not stopped:
-            phase = phase_at(phases, step)
-            title = f"phase {phases.index(phase) + 1}/{len(phases)} {phase.name}"
-            run = _PhaseRun(phase, title, system, parallel, frozen, writer, evaluate, options)
-            source = batches(phase, step)
-            state = parallel.place_state(begin_phase(system, state, phase))
-            try:
-                state = run.train(state, step, source, save, stopped)
-            finally:
-                _close(source)
-            step = phase.end
-        if stopped:  # while the last scores were computed
-            raise Terminated(stopped[0], step)
-    return state
+        print(f"going on from the checkpoint of step {step} in {checkpoints.directory.parent}")
+        return state, step
+    initial = load_initial()
+    state = create_state(system, scale=scale, seed=system.seed, initial=initial, frozen=frozen)
+    return state, 0
 
 
 def _close(source: Iterator[Any]) -> None:
