@@ -21,7 +21,7 @@ from video_samples import ffmpeg, make_video
 from data_prep.clips import embedded_clip
 from supervegan_jax import evaluate
 from supervegan_jax.metrics import ma_score, perceptual_index
-from supervegan_jax.rate_distortion import advice, clip_table, curves, job, plots, tables
+from supervegan_jax.rate_distortion import advice, clip_table, curves, job, plots, remarks, tables
 from supervegan_jax.rate_distortion.curves import POOLED, Point
 from supervegan_jax.rate_distortion.references import make_reference, unique_names
 from supervegan_jax.rate_distortion.settings import Settings, read_numbers
@@ -154,12 +154,12 @@ def test_pooled_points_are_means_of_the_same_clips():
 
 def test_what_is_odd_about_curves_is_said():
     falling = [point("a", "codec", k, v) for k, v in ((100, 30.0), (200, 29.0), (400, 33.0))]
-    assert curves.remarks(falling, ("psnr",)) == [
+    assert remarks.curve_remarks(falling, ("psnr",)) == [
         "a, h264, codec: psnr at 200 kbit/s is no better than at a lower bitrate; for equivalents "
         "and BD-rates these points are left out"
     ]
     missing = [point("a", "codec", 100, None), point("a", "codec", 200, 30.0)]
-    assert "psnr has no finite value at 100 kbit/s" in curves.remarks(missing, ("psnr",))[0]
+    assert "psnr has no finite value at 100 kbit/s" in remarks.curve_remarks(missing, ("psnr",))[0]
 
 
 def test_means_of_different_frames_are_not_compared():
@@ -167,7 +167,7 @@ def test_means_of_different_frames_are_not_compared():
     points = [*points_of("black", 1.5, 5), *points_of("one", 1.5, 5)]
     black = [p for p in points if p.clip == "black" and p.curve != "net"]
     points = [dataclasses.replace(p, left_out={"psnr": 6}) if p in black else p for p in points]
-    assert curves.remarks([*points, *curves.pool_points(points)], ("psnr",)) == [
+    assert remarks.curve_remarks([*points, *curves.pool_points(points)], ("psnr",)) == [
         "black, h264: psnr is infinite or undefined in different numbers of frames (codec 6, "
         "net 0, bicubic 6), which the means leave out; it gives no equivalent bitrate, no BD-rate "
         "and no mean over clips"
@@ -180,16 +180,16 @@ def test_means_of_different_frames_are_not_compared():
         assert row.percent["black"] == row.percent[POOLED] == "psnr is of different frames"
         assert isinstance(row.percent["one"], float)
     assert {p.scores["psnr"] for p in curves.pool_points(points)} == {None}
-    assert curves.compared_metrics(points, ("psnr", "lpips")) == ["lpips"]
+    assert remarks.compared_metrics(points, ("psnr", "lpips")) == ["lpips"]
     with pytest.raises(ValueError, match=r"black, h264: psnr is infinite .* numbers of frames"):
-        curves.compared_metrics(points, ("psnr",))
+        remarks.compared_metrics(points, ("psnr",))
     # One point of a curve is enough, and the numbers of frames are told from least to most.
     some = [dataclasses.replace(p, left_out={}) for p in points if p.clip == "one"]
     some[0] = dataclasses.replace(some[0], left_out={"psnr": 2})
-    assert "(codec 0-2, net 0, bicubic 0)" in curves.remarks(some, ("psnr",))[0]
+    assert "(codec 0-2, net 0, bicubic 0)" in remarks.curve_remarks(some, ("psnr",))[0]
     # The same number everywhere is only told.
     even = [dataclasses.replace(p, left_out={"psnr": 6}) for p in points]
-    assert curves.remarks(even, ("psnr",))[0] == (
+    assert remarks.curve_remarks(even, ("psnr",))[0] == (
         "black, h264: psnr is infinite or undefined in 6 frames of each; the means are over the "
         "others"
     )

@@ -9,7 +9,7 @@ from typing import Any
 
 from supervegan_jax.evaluation.results import write_whole
 from supervegan_jax.metrics.ma_score import load_ma_model
-from supervegan_jax.rate_distortion import advice, curves, measure, plots, tables
+from supervegan_jax.rate_distortion import advice, curves, measure, plots, remarks, tables
 from supervegan_jax.rate_distortion.references import Reference, make_references
 from supervegan_jax.rate_distortion.settings import Settings
 from supervegan_jax.rate_distortion.ways import Way, list_ways
@@ -68,11 +68,11 @@ def run_advice(
     """
     measured = _measure(settings, list_ways(settings.models, (2, 4)), workdir)
     points, codec = measured.points, settings.codecs[0]
-    metrics = curves.compared_metrics(points, settings.metrics)
+    metrics = remarks.compared_metrics(points, settings.metrics)
     found = [advice.advise(points, m, kbps, wanted.get(m)) for m in metrics]
     content = advice.to_json(found, str(settings.clips[0]), codec, kbps)
     content["settings"] = _about(measured, settings)
-    _print_notes(curves.frame_remarks(points, settings.metrics))
+    _print_notes(remarks.frame_remarks(points, settings.metrics))
     written = [workdir / "advice.json"]
     write_whole(written[0], json.dumps(content, indent=1, allow_nan=False) + "\n")
     if draw:
@@ -100,9 +100,9 @@ def _report(measured: Measured, settings: Settings, workdir: Path, draw: bool) -
     metrics, points = settings.metrics, measured.points
     equivalents = curves.equivalents(points, metrics)
     bd_rows = curves.bd_rates(points, metrics)
-    remarks = curves.remarks([*points, *curves.pool_points(points)], metrics)
+    notes = remarks.curve_remarks([*points, *curves.pool_points(points)], metrics)
     about = _about(measured, settings)
-    text = tables.to_json(about, points, bd_rows, equivalents, remarks)
+    text = tables.to_json(about, points, bd_rows, equivalents, notes)
     write_whole(workdir / "rd.json", text)
     write_whole(workdir / "rd.csv", tables.to_csv(points, metrics))
     written = [workdir / "rd.json", workdir / "rd.csv"]
@@ -110,7 +110,7 @@ def _report(measured: Measured, settings: Settings, workdir: Path, draw: bool) -
         written += plots.draw_all(points, equivalents, metrics, workdir / "plots")
     elif plots.list_drawn(workdir / "plots"):
         _print_notes([f"the plots in {workdir / 'plots'} are of an earlier run"])
-    _print_notes(remarks)
+    _print_notes(notes)
     parts = []
     for codec in settings.codecs:
         parts.append(tables.pooled_table(points, codec, metrics))

@@ -58,12 +58,8 @@ class LoopOptions:
     checkpoint_every: int = 500
     keep_checkpoints: int = 2
 
-    def evaluation_is_due(self, step: int, phase: Phase) -> bool:
-        """Whether the frames held out are scored after a step of the phase."""
-        return is_due(step, phase, self.evaluate_every)
 
-
-def is_due(step: int, phase: Phase, every: int) -> bool:
+def _is_due(step: int, phase: Phase, every: int) -> bool:
     """Whether what is done every so many steps, and at a phase's end, is done after this one."""
     return step == phase.end or bool(every and step % every == 0)
 
@@ -119,7 +115,7 @@ def train(
         with closing(MetricWriter(workdir, first_step=step)) as writer, stop_flag() as stopped:
             if step and not writer.scored(step):  # stopped between a checkpoint and its scores
                 phase = phase_at(phases, step - 1)
-                if options.evaluation_is_due(step, phase):
+                if _is_due(step, phase, options.evaluate_every):
                     scores = evaluate(parallel.place_state(state), phase)
                     writer.write_scores(step, phase.name, scores)
             while step < phases[-1].end and not stopped:
@@ -211,9 +207,10 @@ class _PhaseRun:
                     last_log = self._report(*waiting, bar, last_log)
                 waiting = (step, metrics)
                 bar.update()
-                evaluating = self.options.evaluation_is_due(step, self.phase)
+                evaluating = _is_due(step, self.phase, self.options.evaluate_every)
                 # Saved before evaluating too: a SIGTERM may leave no time to finish that.
-                if evaluating or self._due(step, self.options.checkpoint_every) or stopped:
+                saving = evaluating or _is_due(step, self.phase, self.options.checkpoint_every)
+                if saving or stopped:
                     last_log = self._report(*waiting, bar, last_log)
                     waiting = None
                     save(state, self.phase)
@@ -223,9 +220,6 @@ class _PhaseRun:
                     scores = self.evaluate(state, self.phase)
                     self.writer.write_scores(step, self.phase.name, scores)
         return state
-
-    def _due(self, step: int, every: int) -> bool:
-        return is_due(step, self.phase, every)
 
     def _compile(self, state: TrainState, batch: Any, step: int) -> Any:
         start = time.monotonic()
@@ -255,7 +249,7 @@ class _PhaseRun:
         # tqdm's own refresh interval keeps the terminal quiet.
         shown = [n for n in values if n not in ("learning_rate", "gradient_norm", "total")]
         bar.set_postfix({name: f"{values[name]:.3g}" for name in shown}, refresh=False)
-        if not self._due(step, self.options.log_every):
+        if not _is_due(step, self.phase, self.options.log_every):
             return last_log
         now = time.monotonic()
         rate = (step - last_log[0]) / max(now - last_log[1], 1e-9)
