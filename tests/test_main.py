@@ -162,6 +162,7 @@ def test_records_without_held_out_frames_are_trained_on_and_not_scored(trained, 
     assert "--holdout" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_clips_and_encodes_without_records_are_trained_on_from_memory(trained, tmp_path):
     shutil.copytree(
         trained[0] / "data", tmp_path / "data", ignore=shutil.ignore_patterns("records")
@@ -180,6 +181,7 @@ def test_clips_and_encodes_without_records_are_trained_on_from_memory(trained, t
     assert_one_line(done, "data.clip_weights 'nobody*': must look like GLOB=0.5")
 
 
+@pytest.mark.slow
 def test_a_corrupted_record_is_named(trained, tmp_path):
     source = trained[0] / "data"
     shutil.copytree(source, tmp_path / "data")
