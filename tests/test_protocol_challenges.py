@@ -268,6 +268,9 @@ def test_vid4_columns(tmp_path, networks, capsys):
     assert row["psnr_y"] == pytest.approx(np.mean([v["psnr_y"] for v in values]), abs=0.01)
     with pytest.raises(ValueError, match="calendar has 6 frames; 3 left out at either end"):
         run_protocol("vid4", root, workdir, "--models", "", "--skip-ends", "3")
+    with pytest.raises(ValueError, match=r"calendar: crop_border 24 of pictures of .*0 to 23$"):
+        run_protocol("vid4", root, tmp_path / "new", "--models", "", "--crop-border", "24")
+    assert not list(tmp_path.glob("new/encodes/*"))  # told before anything is made
     # Left are the frames 2 and 3, and of 0 and 4 neither; of 0, 2 and 4 one is.
     words = ("vid4", root, workdir, "--models", "", "--skip-ends", "2", "--frame-step")
     with pytest.raises(ValueError, match="2 left out at either end and one in 4 scored leave none"):

@@ -130,13 +130,22 @@ class Scorer:
     def _cropped(self, picture: Any) -> Any:
         border = self._border
         height, width = picture.shape[1:3]
-        if 2 * border >= min(height, width):
-            raise ValueError(
-                f"crop_border {border} of pictures of {width}x{height}; accepted: 0 to "
-                f"{(min(height, width) - 1) // 2}"
-            )
+        check_border(border, height, width)
         rows, columns = slice(border, height - border), slice(border, width - border)
         return jnp.asarray(picture)[:, rows, columns]
+
+
+def check_border(crop_border: int, height: int, width: int) -> None:
+    """Refuses a border that leaves no pixel of pictures of this size.
+
+    Raises:
+      ValueError: it does.
+    """
+    if 2 * crop_border >= min(height, width):
+        raise ValueError(
+            f"crop_border {crop_border} of pictures of {width}x{height}; accepted: 0 to "
+            f"{(min(height, width) - 1) // 2}"
+        )
 
 
 def _load(name: str, ma_model: Path | None) -> Score:

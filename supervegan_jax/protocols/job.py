@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from supervegan_jax.evaluation.results import write_whole
+from supervegan_jax.evaluation.scoring import check_border
 from supervegan_jax.experiments.runtime import read_records
 from supervegan_jax.protocols.inputs import Conditioned, make_inputs, make_truth
 from supervegan_jax.protocols.preset import Clip, Network, Preset, Result
@@ -83,7 +84,7 @@ def run_protocol(
     workspace = Workspace(workdir)
     with workspace.locked():
         truths = [make_truth(workspace, clip, preset, options.max_frames) for clip in clips]
-        _check_lengths(truths, scoring)
+        _check_sizes(truths, scoring)
         networks = _networks(ways, known, truths)
         inputs = make_inputs(
             workspace,
@@ -150,9 +151,14 @@ def _networks(
     return found
 
 
-def _check_lengths(truths: Sequence[Reference], scoring: measure.Scoring) -> None:
+def _check_sizes(truths: Sequence[Reference], scoring: measure.Scoring) -> None:
+    """Something has to be left to score, which is told before hours of encoding."""
     skip, step = scoring.skip_ends, scoring.frame_step
     for truth in truths:
+        try:
+            check_border(scoring.crop_border, truth.height, truth.width)
+        except ValueError as error:
+            raise ValueError(f"{truth.name}: {error}") from None
         # Steps are counted from the clip's first frame, as in `measure`.
         if not any(index % step == 0 for index in range(skip, truth.frame_count - skip)):
             raise ValueError(
