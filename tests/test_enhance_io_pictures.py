@@ -1,5 +1,8 @@
 """The picture itself: samples, colours, shape and depth come out as they went in."""
 
+import re
+import struct
+
 import numpy as np
 import pytest
 from enhance_samples import FAST, description, enhance, frame_times, make, planes
@@ -193,6 +196,112 @@ def test_transparency_is_refused(tmp_path):
     ffmpeg("-f", "lavfi", "-i", pattern, "-frames:v", "2", "-c:v", "ffv1", str(source))
     with pytest.raises(VideoError, match=r"transparency \(yuva420p\)"):
         open_source(source)
+
+
+def test_a_gif_without_transparency_is_taken(tmp_path):
+    source = tmp_path / "a.gif"
+    pattern = "testsrc2=size=34x22:rate=25"
+    ffmpeg("-f", "lavfi", "-i", pattern, "-frames:v", "2", str(source))
+    assert open_source(source).format.pixel_format == "yuv444p10le"
+    enhance(source, tmp_path / "out.mp4")
+    assert len(frame_times(tmp_path / "out.mp4")) == 2
+    holed = tmp_path / "holed.mkv"
+    holes = "format=bgra,geq=r=9:g=9:b=9:a='255*gt(X+N\\,0)',format=bgra"  # one, in the first frame
+    ffmpeg("-f", "lavfi", "-i", pattern, "-vf", holes, "-frames:v", "2", "-c:v", "ffv1", str(holed))
+    with pytest.raises(VideoError, match=r"transparency \(bgra\)"):
+        open_source(holed)
+
+
+def box(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I4s", 8 + len(content), kind) + content
+
+
+def with_box(data: bytes, extra: bytes) -> bytes:
+    """An MP4 whose index comes last, with one more box in the description of its H.264."""
+    at = data.index(b"avc1", data.index(b"stsd")) - 4
+    end = at + int.from_bytes(data[at : at + 4], "big")
+    changed = bytearray(data[:end] + extra + data[end:])
+    for kind in (b"moov", b"trak", b"mdia", b"minf", b"stbl", b"stsd", b"avc1"):
+        place = changed.index(kind, changed.index(b"moov")) - 4
+        size = int.from_bytes(changed[place : place + 4], "big") + len(extra)
+        changed[place : place + 4] = size.to_bytes(4, "big")
+    return bytes(changed)
+
+
+def test_what_the_container_hides_is_cut_off(tmp_path):
+    source = tmp_path / "a.mp4"
+    # 48x40 of 64x48 (ISO/IEC 14496-12, 12.1.4), the middle 4 to the right and 2 up.
+    clean = struct.pack(">8i", 48, 1, 40, 1, 4, 1, -2, 1)
+    whole = make(tmp_path / "whole.mp4", *X264, frames=3)
+    source.write_bytes(with_box(whole.read_bytes(), box(b"clap", clean)))
+    fmt = open_source(source).format
+    assert (fmt.width, fmt.height) == (48, 40)
+    frames = [plane.ravel() for frame in open_source(source).frames() for plane in frame.planes]
+    np.testing.assert_array_equal(np.concatenate(frames), planes(source))
+    enhance(source, tmp_path / "out.mp4")
+    assert "96x80" in video_line(tmp_path / "out.mp4")
+    odd = struct.pack(">8i", 48, 1, 40, 1, 5, 1, -2, 1)
+    source.write_bytes(with_box(whole.read_bytes(), box(b"clap", odd)))
+    with pytest.raises(VideoError, match="13 columns at the left, where a chroma sample is 2x2"):
+        open_source(source)
+
+
+def test_a_change_of_colours_is_told(tmp_path):
+    parts = []
+    for number, matrix in enumerate(("smpte170m", "bt709")):
+        tagged = ("-vf", f"setparams=colorspace={matrix}", *X264, "-output_ts_offset", str(number))
+        parts.append(make(tmp_path / f"{matrix}.ts", *tagged, frames=5).read_bytes())
+    source = tmp_path / "a.ts"
+    source.write_bytes(b"".join(parts))
+    opened = open_source(source)
+    assert len(list(opened.frames())) == 10
+    (note,) = opened.notes
+    assert re.match(r"5 frames from \S+ s on are tagged with other colours than smpte170m", note)
+
+
+@pytest.mark.parametrize(("kind", "words"), [("equi", "a sphere"), ("captions", "CEA-608")])
+def test_what_no_encoder_writes_is_told(tmp_path, kind, words):
+    source = make(tmp_path / "a.mp4", *X264, frames=2)
+    if kind == "equi":
+        head = box(b"svhd", bytes(4) + b"test\0")
+        projection = box(b"prhd", bytes(16)) + box(b"equi", bytes(20))
+        extra = box(b"sv3d", head + box(b"proj", projection))
+        source.write_bytes(with_box(source.read_bytes(), extra))
+    else:
+        # ATSC A/53 part 4: one pair of characters, as an SEI message in front of every picture.
+        pair = b"\xb5\0\x31GA94\x03\x41\xff\xfc\x94\x2c\xff"
+        message = b"\0\0\0\1\6\4" + bytes([len(pair)]) + pair + b"\x80"
+        coded = ffmpeg(
+            "-i",
+            str(source),
+            "-c",
+            "copy",
+            "-bsf:v",
+            "h264_mp4toannexb,h264_metadata=aud=insert",
+            "-f",
+            "h264",
+            "-",
+        )
+        mark = b"\0\0\0\1\x09"
+        head, *pictures = coded.split(mark)
+        marked = [mark + picture[:1] + message + picture[1:] for picture in pictures]
+        (tmp_path / "a.h264").write_bytes(head + b"".join(marked))
+        source = tmp_path / "a.h264"
+    with open_sink(tmp_path / "out.mkv", open_source(source), 2, FAST) as sink:
+        (note,) = sink.notes
+    assert words in note
+    assert note.endswith("left out")
+
+
+def test_the_depth_that_is_stored_chooses_the_codec(tmp_path):
+    source = make(tmp_path / "a.mkv", *X264, frames=2)
+    for name, pix_fmt, codec in (
+        ("a.mp4", "yuv420p10le", "hevc"),
+        ("b.mp4", "yuv444p", "h264"),
+        ("a.webm", "yuv420p10le", "av1"),
+    ):
+        enhance(source, tmp_path / name, EncodeOptions(pix_fmt=pix_fmt))
+        assert f"Video: {codec}" in video_line(tmp_path / name)
 
 
 def test_choices_are_checked(tmp_path):

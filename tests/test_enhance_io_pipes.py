@@ -343,7 +343,7 @@ def test_the_head_of_y4m_is_ffmpegs_own(pixel_format):
     reader, writer = os.pipe()
     os.write(writer, theirs + b"\n")
     os.close(writer)
-    layout = y4m.read_header(Pipe(reader))
+    layout = y4m.read_header(Pipe(reader).read_line())
     os.close(reader)
     assert layout.format.pixel_format == pixel_format
     ours = y4m.header(layout.format, layout.rate, layout.picture.sample_aspect_ratio)
@@ -359,6 +359,30 @@ def test_a_matrix_that_y4m_cannot_say_is_told(tmp_path):
         "y4m cannot say that its colours are smpte170m; players may take bt709 at this size"
     )
     assert open_sink("-", open_source(source), 1).notes == ()
+
+
+def test_where_chroma_lies_is_known_of_a_pipe_too(tmp_path):
+    source = make(tmp_path / "a.mkv", *X264, "-chroma_sample_location", "topleft", frames=3)
+    head = through(source.read_bytes()).stdout.split(b"\n")[0]
+    assert b" C420paldv " in head
+    through(source.read_bytes(), output=tmp_path / "out.mkv")
+    assert open_source(tmp_path / "out.mkv").format.chroma_location == "topleft"
+
+
+def test_what_bare_samples_cannot_say_is_told(tmp_path):
+    hdr = "setparams=colorspace=bt709:color_trc=smpte2084:range=pc"
+    located = ("-chroma_sample_location", "bottom", "-vf", hdr)
+    source = make(tmp_path / "a.mkv", *X264, *located, frames=2)
+    size = "standard output is 1280x960 yuv420p, 25 frames/s"
+    known = {
+        "y4m": ["y4m cannot say that it is HDR (PQ)", "players will take center"],
+        "rawvideo": [size, "HDR (PQ)", "players will take left", "samples are of full range"],
+    }
+    for kind, wanted in known.items():
+        notes = open_sink("-", open_source(source), 20, output_format=kind).notes
+        assert len(notes) == len(wanted)
+        for words, note in zip(wanted, notes, strict=True):
+            assert words in note
 
 
 @pytest.mark.parametrize("kind", ["y4m", "rawvideo"])
@@ -407,7 +431,7 @@ def test_a_y4m_header_with_an_impossible_size_is_refused(size):
     os.write(writer, f"YUV4MPEG2 W{width} H{height} F25:1\nFRAME\n".encode())
     os.close(writer)
     with pytest.raises(ValueError, match=rf"a size of {size}; each side must be 1 to 65535"):
-        y4m.read_header(Pipe(reader))
+        y4m.read_header(Pipe(reader).read_line())
     os.close(reader)
 
 
@@ -429,4 +453,4 @@ def _declared(fields):
     os.write(writer, f"YUV4MPEG2 W64 H48{fields}\nFRAME\n".encode())
     os.close(writer)
     with open(reader, "rb"):
-        return y4m.read_header(Pipe(reader))
+        return y4m.read_header(Pipe(reader).read_line())

@@ -89,7 +89,7 @@ def test_work_with_other_options_is_neither_used_nor_thrown_away(tmp_path):
     interrupted(source, output, job={"model": "a"})
     kept = sorted(path.name for path in (tmp_path / "out.mkv.partial").iterdir())
     assert kept == ["000000.segment", "lock", "manifest.json"]
-    with pytest.raises(ValueError, match=r'job \{"model": "b"\}|unfinished work.*"a".*"b"'):
+    with pytest.raises(ValueError, match=r'another run \(model "a" instead of "b"\); give'):
         enhance(source, output, job={"model": "b"})
     other = EncodeOptions(preset="ultrafast", segment_frames=10, crf=30)
     with pytest.raises(ValueError, match=r"crf 17.0 instead of 30.0.*--overwrite to start again"):
@@ -186,10 +186,28 @@ def test_a_full_disk_keeps_the_finished_segments(tmp_path, monkeypatch):
 
 def test_decoding_times_by_hand():
     # Shown 0 10 30 35; decoded in the order 0 35 10 30: frames wait for one other at most.
-    times = decoding_times(np.array([0, 10, 30, 35]), np.array([0, 35, 10, 30]))
+    times = decoding_times(np.array([0, 10, 30, 35]), np.array([0, 35, 10, 30]), 99)
     assert times.tolist() == [-10, 0, 10, 30]
-    assert decoding_times(np.array([5]), np.array([5])).tolist() == [5]
-    assert decoding_times(np.array([5, 6]), np.array([5, 6])).tolist() == [5, 6]
+    times = decoding_times(np.array([0, 10, 30, 35]), np.array([0, 35, 10, 30]), 4)
+    assert times.tolist() == [-4, 0, 10, 30]
+    assert decoding_times(np.array([5]), np.array([5]), 99).tolist() == [5]
+    assert decoding_times(np.array([5, 6]), np.array([5, 6]), 0).tolist() == [5, 6]
+
+
+def test_an_output_made_meanwhile_is_not_replaced(tmp_path):
+    source, output = make(tmp_path / "a.mkv", *X264), tmp_path / "out.mkv"
+    opened = open_source(source)
+    with open_sink(output, opened, 2, FAST) as sink:
+        for frame in opened.frames():
+            sink.write(repeat(frame, opened.format.scaled(2), 2))
+        output.write_text("precious")
+        with pytest.raises(ValueError, match=r"out.mkv has been made meanwhile; --overwrite"):
+            sink.close()
+    assert output.read_text() == "precious"
+    with open_sink(output, open_source(source), 2, FAST, overwrite=True) as sink:
+        assert sink.finished_frames == 20
+    enhance(source, output, overwrite=True)
+    assert len(frame_times(output)) == 25
 
 
 def test_constant_memory_in_the_number_of_frames(tmp_path):

@@ -2,6 +2,7 @@
 
 import itertools
 import re
+from fractions import Fraction
 
 import pytest
 from enhance_samples import (
@@ -243,6 +244,54 @@ def test_a_time_code_track_is_kept(tmp_path):
     enhance(source, tmp_path / "out.mov")
     assert description(tmp_path / "out.mov").count("01:02:03:04") == 2
     assert packets(tmp_path / "out.mov", "d:0") == packets(source, "d:0")
+
+
+@pytest.mark.parametrize("name", ["out.mov", "out.mp4", "out.mkv"])
+def test_a_time_code_moves_no_frame(tmp_path, name):
+    coded = ("-timecode", "01:02:03:04", "-video_track_timescale", "6000", *X264, "-c:a", "aac")
+    moved = ("-vf", f"{VARIABLE},setpts=PTS+300", *PASS)
+    source = make(tmp_path / "a.mov", *moved, *coded, sound=True)
+    times = frame_times(source)
+    assert float(times[0]) == pytest.approx(350 / 600, abs=1e-3)
+    enhance(source, tmp_path / name)
+    found = frame_times(tmp_path / name)
+    rounded = Fraction(1, 2000) if name.endswith("mkv") else 0
+    assert all(abs(a - b) <= rounded for a, b in zip(times, found, strict=True))
+    first, wanted = (packets(path, "a:0")[0][0] for path in (tmp_path / name, source))
+    assert abs(first - wanted) <= rounded
+    assert "01:02:03:04" in description(tmp_path / name)
+
+
+def lasts(path):
+    return re.search(r"Duration: 00:00:(\S+),", description(path))[1]
+
+
+@pytest.mark.parametrize("name", ["out.mp4", "out.mkv"])
+def test_stills_end_when_the_source_does(tmp_path, name):
+    """Frames at 0, 4, 5 and 6 s: in MP4 each decoding time moves by what one is shown."""
+    held = ("-vf", "settb=1/600,setpts=600*(N+3*gt(N\\,0))", *PASS)
+    source = make(tmp_path / "a.mp4", *held, *X264, frames=4)
+    assert lasts(source) in ("07.00", "06.04")
+    enhance(source, tmp_path / name)
+    assert frame_times(tmp_path / name) == [0, 4, 5, 6]
+    assert lasts(tmp_path / name) == lasts(source)
+    enhance(source, tmp_path / "out.ts")  # and none is late, for all that its clock begins at 0
+    assert frame_times(tmp_path / "out.ts") == [0, 4, 5, 6]
+    part = tmp_path / f"part-{name}"
+    enhance(source, part, duration=4.5)
+    assert frame_times(part) == [0, 4]
+    assert lasts(part) == "04.50"
+
+
+def test_what_a_part_cannot_begin_with_is_refused(tmp_path):
+    source = make(tmp_path / "a.mkv", "-map", "0:v", "-map", "0:v", *X264)
+    with pytest.raises(ValueError, match=r"stream #1 \(video, h264\).*\(--drop 1\)"):
+        enhance(source, tmp_path / "out.mkv", start=0.2)
+    enhance(source, tmp_path / "out.mkv", start=0.2, drop=[1])
+    enhance(source, tmp_path / "whole.mkv", duration=0.2)
+    assert len(packets(tmp_path / "whole.mkv", "v:1")) == 5
+    with pytest.raises(ValueError, match="no frame lies in the selected time"):
+        enhance(source, tmp_path / "none.mkv", start=0.01, duration=0.01, drop=[1])
 
 
 def test_cover_art_moves_between_containers_and_says_what_it_displaces(tmp_path):

@@ -17,11 +17,12 @@ KINDS = {
     "a.ogv": ("-c:v", "libtheora", "-pix_fmt", "yuv420p"),
     "a.wmv": ("-c:v", "wmv2"),
     "a.avi": ("-c:v", "mpeg4"),
+    "a.y4m": ("-f", "yuv4mpegpipe"),
 }
 
 
 # The others are stored in parts of several frames.
-TOLD_TO_THE_FRAME = ("a.mkv", "a.mp4")
+TOLD_TO_THE_FRAME = ("a.mkv", "a.mp4", "a.y4m")
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -34,8 +34,9 @@ from supervegan_jax.video_input.samples import RawVideo
 from supervegan_jax.video_input.source import Source, open_source
 from supervegan_jax.video_input.truncation import BrokenStream
 from supervegan_jax.video_output import encoding as encoders
-from supervegan_jax.video_output import mux
+from supervegan_jax.video_output import mux, partial_work
 from supervegan_jax.video_output.encoding import EncodeOptions
+from supervegan_jax.video_output.file_sink import FileSink
 from supervegan_jax.video_output.pipe_sink import SAMPLE_FORMATS
 from supervegan_jax.video_output.sink import Sink, check_target, format_of, open_sink
 from supervegan_jax.weights.load import load_model
@@ -137,7 +138,8 @@ def describe(job: Job) -> list[str]:
     Raises:
       ValueError: the same as `enhance_video` for whatever can be told beforehand.
     """
-    source, model, choice, options, tiling = _prepare(job)
+    prepared = _prepare(job)
+    source, model, choice, options, tiling = prepared
     fmt, scale = source.format, model.scale
     out = compared_format(fmt.scaled(scale), job.compare, source.picture.display_matrix)
     counted = sum(np.size(leaf) for leaf in jax.tree.leaves(model.params))
@@ -159,7 +161,7 @@ def describe(job: Job) -> list[str]:
         f"{'unknown' if source.frame_count is None else source.frame_count} frames",
         f"output   {job.output}: {out.width}x{out.height} {out.pixel_format}",
     ]
-    lines += _describe_output(job, source, scale, out)
+    lines += _describe_output(job, source, scale, out, _identity(job, prepared))
     names = ", ".join(sorted({device.device_kind for device in devices}))
     lines.append(
         f"work     {options.batch_size} frames at a time on {len(devices)} x {names}, "
@@ -169,7 +171,9 @@ def describe(job: Job) -> list[str]:
     return lines
 
 
-def _describe_output(job: Job, source: Source, scale: int, out: FrameFormat) -> list[str]:
+def _describe_output(
+    job: Job, source: Source, scale: int, out: FrameFormat, identity: dict[str, Any]
+) -> list[str]:
     """The lines about the output's streams; refuses what `enhance_video` would refuse."""
     kind = format_of(job.output, job.output_format)
     if kind in SAMPLE_FORMATS:
@@ -186,8 +190,7 @@ def _describe_output(job: Job, source: Source, scale: int, out: FrameFormat) -> 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(job.output)
         trial = "-" if job.output == "-" else Path(folder, f"trial{path.suffix}")
-        if job.output != "-":
-            check_target(path, source, job.overwrite)
+        target = None if job.output == "-" else check_target(path, source, job.overwrite)
         sink = open_sink(
             trial,
             source,
@@ -195,9 +198,13 @@ def _describe_output(job: Job, source: Source, scale: int, out: FrameFormat) -> 
             job.encode,
             frame_format=out,
             output_format=job.output_format,
+            job=identity,
             drop=job.drop,
         )
         with sink:
+            if isinstance(sink, FileSink) and target is not None:
+                unfinished = partial_work.folder_of(target)
+                partial_work.is_same_work(unfinished, sink.manifest, job.overwrite)
             return lines + [f"note     {note}" for note in sink.notes]
 
 

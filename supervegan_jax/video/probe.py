@@ -16,6 +16,23 @@ from supervegan_jax.video.ffmpeg import VideoError
 NOT_VIDEO = frozenset(
     ("tty", "image2", "bin", "xbin", "adf", "idf", "lavfi", "concat", "hls", "dash", "ffmetadata")
 )
+# What ffmpeg says of a video behind "Stream #0:".
+VIDEO_STREAM = re.compile(r"\d+\S*: Video: (?!.*\((?:attached pic|timed thumbnails)\))")
+# What the filter showinfo prints: sample format, chroma location, size, interlacing.
+FIRST_FRAME = re.compile(r"\] n: +0 .* fmt:(\S+) (?:cl:(\S+) )?.*?\bs:(\d+)x(\d+) i:(\S)")
+
+
+@dataclasses.dataclass(frozen=True)
+class Unseen:
+    """What PyAV does not tell of a video.
+
+    Attributes:
+      chroma_location: ffmpeg's name; "unknown" where the file does not tell.
+      crop: columns at the left and right, rows at the top and bottom that the container hides.
+    """
+
+    chroma_location: str = "unknown"
+    crop: tuple[int, int, int, int] = (0, 0, 0, 0)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -24,13 +41,14 @@ class VideoInfo:
 
     Attributes:
       path: the file.
-      width, height: in pixels, after the rotation the file asks for; the pixel grid only, the
-        pixel aspect ratio is ignored.
+      width, height: in pixels, after the cropping and the rotation the file asks for; the pixel
+        grid only, the pixel aspect ratio is ignored.
       fps: frames per second as the file declares them.
       pixel_format: ffmpeg's name, such as "yuv420p".
-      range, matrix, primaries, transfer, chroma_location: ffmpeg's names of the colour tags;
-        "unknown" where the file does not tell.
+      range, matrix, primaries, transfer: ffmpeg's names of the colour tags; "unknown" where the
+        file does not tell.
       interlaced: whether the first frame says that it is two fields.
+      unseen: the rest of it.
       frame_count: the video packets counted, None unless asked for.
     """
 
@@ -43,9 +61,14 @@ class VideoInfo:
     matrix: str
     primaries: str
     transfer: str
-    chroma_location: str
     interlaced: bool
+    unseen: Unseen
     frame_count: int | None = None
+
+    @property
+    def chroma_location(self) -> str:
+        """Where a 4:2:0 chroma sample lies; see `Unseen`."""
+        return self.unseen.chroma_location
 
 
 @dataclasses.dataclass(frozen=True)
@@ -88,9 +111,7 @@ def probe(
       VideoError: missing, empty, not a video, or nothing in it can be decoded.
     """
     ffmpeg.require_file(path)
-    command = [ffmpeg.executable(), "-nostdin", "-hide_banner", "-v", "info", *input_options]
-    command += ["-i", ffmpeg.url(path), "-map", "0:V:0", "-frames:v", "1", "-vf", "showinfo"]
-    done = subprocess.run([*command, "-f", "null", "-"], capture_output=True, check=False)
+    done = _show_first_frame([*input_options, "-i", ffmpeg.url(path)])
     text = done.stderr.decode(errors="replace")
     demuxer = re.search(r"^Input #0, (\S+), from ", text, re.MULTILINE)
     if demuxer is None:
@@ -98,9 +119,9 @@ def probe(
     names = demuxer[1].split(",")
     if names[0].endswith("_pipe") or set(names) & NOT_VIDEO:
         raise VideoError(f"{path} is not a video: ffmpeg takes it for {demuxer[1]}")
-    if not re.search(r"^ *Stream #0:.*: Video: (?!.*\(attached pic\))", text, re.MULTILINE):
+    if not any(map(VIDEO_STREAM.match, text.split("  Stream #0:"))):
         raise VideoError(f"{path} has no video stream")
-    frame = re.search(r"\] n: +0 .* fmt:(\S+) (?:cl:(\S+) )?.*?\bs:(\d+)x(\d+) i:(\S)", text)
+    frame = FIRST_FRAME.search(text)
     rate = re.search(r"config in time_base: \S+, frame_rate: (\d+)/(\d+)", text)
     if done.returncode or frame is None or rate is None:
         raise VideoError(f"{path}: no frame of its video can be decoded")
@@ -115,10 +136,41 @@ def probe(
         matrix=tags["space"],
         primaries=tags["primaries"],
         transfer=tags["trc"],
-        chroma_location="unknown" if frame[2] in (None, "unspecified") else frame[2],
         interlaced=frame[5] in "TB",
+        unseen=_unseen(text, frame),
         frame_count=list_packets(path).count if count_frames else None,
     )
+
+
+def look(beginning: bytes) -> Unseen:
+    """What PyAV does not tell of a video of which only the beginning is there.
+
+    Args:
+      beginning: the bytes of a file, as many as its first frame needs; with fewer nothing is told.
+    """
+    text = _show_first_frame(["-i", "pipe:0"], beginning).stderr.decode(errors="replace")
+    frame = FIRST_FRAME.search(text)
+    return Unseen() if frame is None else _unseen(text, frame)
+
+
+def _show_first_frame(
+    source: Sequence[str], given: bytes | None = None
+) -> subprocess.CompletedProcess[bytes]:
+    """Lets ffmpeg say all that it knows; `source` are the words that open the video."""
+    command = [ffmpeg.executable(), "-hide_banner", "-v", "info", *source]
+    command += ["-map", "0:V:0", "-frames:v", "1", "-vf", "showinfo", "-f", "null", "-"]
+    # Without input of its own ffmpeg would listen to the terminal.
+    return subprocess.run(command, input=given or b"", capture_output=True, check=False)
+
+
+def _unseen(text: str, frame: re.Match[str]) -> Unseen:
+    location = "unknown" if frame[2] in (None, "unspecified") else frame[2]
+    streams = re.split(r"^  Stream #0:", text, flags=re.MULTILINE)
+    video = next(words for words in streams if VIDEO_STREAM.match(words))
+    crop = re.search(r"^ *Frame Cropping: (\d+)/(\d+)/(\d+)/(\d+)", video, re.MULTILINE)
+    if crop is None:
+        return Unseen(location)
+    return Unseen(location, (int(crop[1]), int(crop[2]), int(crop[3]), int(crop[4])))
 
 
 def _tag(text: str, name: str) -> str:

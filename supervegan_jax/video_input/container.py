@@ -6,6 +6,7 @@ damaged pictures come out the same on every run.
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Generator, Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -15,8 +16,9 @@ import av
 from av.codec.context import Flags, ThreadType
 from av.stream import Discard
 
-from supervegan_jax.video import ffmpeg
+from supervegan_jax.video import ffmpeg, probe
 from supervegan_jax.video.ffmpeg import VideoError
+from supervegan_jax.video.probe import Unseen
 from supervegan_jax.video_input import media, truncation
 from supervegan_jax.video_input.frames import VideoFrame
 from supervegan_jax.video_input.media import MediaInfo
@@ -57,6 +59,13 @@ class _Marks:
         return f"{float(self.first or 0):.3f} s ({self.count} place{'s' * (self.count > 1)})"
 
 
+def _end(stream: av.VideoStream) -> int | None:
+    """When a stream says that it ends, in its ticks; None where it does not tell."""
+    if stream.start_time is None or not stream.duration:
+        return None
+    return stream.start_time + stream.duration
+
+
 def _index_is_behind(pipe: Pipe) -> bool:
     """Whether this is an MP4 or MOV (ISO/IEC 14496-12) with its frames before its index."""
     if pipe.peek(8)[4:] != b"ftyp":
@@ -73,7 +82,7 @@ class ContainerSource:
     def __init__(
         self,
         path: Path | None,
-        chroma_location: str,
+        unseen: Unseen,
         span: tuple[Fraction | None, Fraction | None] = (None, None),
         pipe: Pipe | None = None,
     ) -> None:
@@ -81,7 +90,7 @@ class ContainerSource:
 
         Args:
           path: the file; None reads `pipe`.
-          chroma_location: as ffmpeg names it, "unknown" for the codec's usual one.
+          unseen: of the file; a pipe's is found here.
           span: start and duration in seconds from the file's beginning.
           pipe: an open stream that cannot seek; it can be read once.
         """
@@ -89,6 +98,8 @@ class ContainerSource:
         self.name = str(path) if path else "standard input"
         self.notes: list[str] = []
         self._pipe = pipe
+        if pipe is not None:
+            pipe.record = bytearray()
         self._index_is_behind = pipe is not None and _index_is_behind(pipe)
         self._opened: tuple[av.container.InputContainer, Iterator[av.VideoFrame]] | None = None
         container = self._open()
@@ -107,13 +118,16 @@ class ContainerSource:
             raise VideoError(self._undecodable()) from error
         if first is None:
             raise VideoError(self._undecodable())
-        self._reader = PlanarReader(self.name, first, stream.codec_context, chroma_location)
+        if pipe is not None and pipe.record is not None:
+            unseen, pipe.record = probe.look(bytes(pipe.record)), None
+        self._reader = PlanarReader(self.name, first, stream.codec_context, unseen)
         self.format = self._reader.format
         self.picture = media.describe_picture(stream, first)
         self._counted = self._info.container[0] in WITHOUT_TIMESTAMPS
         self.rate = self._declared_rate(stream)
         self.time_base = 1 / self.rate if self._counted else Fraction(stream.time_base or 1)
         self.frame_count = self._estimate(stream.frames)
+        self._last_end = _end(stream)
         if pipe is not None:
             self._opened = (container, _chain(first, decoded))
         else:
@@ -205,12 +219,12 @@ class ContainerSource:
         low = None if self.start is None else self.start / self.time_base
         high = None if self.end is None else self.end / self.time_base
         index, last, broken = 0, None, None
-        fields = _Marks()
+        fields, colours = _Marks(), _Marks()
         for count, frame in enumerate(decoded):
             pts = self._timestamp(frame, count, last)
             last = pts
             if high is not None and pts >= high:
-                return
+                break
             if low is not None and pts < low:
                 continue
             if frame.is_corrupt:
@@ -218,8 +232,10 @@ class ContainerSource:
             if frame.interlaced_frame:
                 fields.note(pts * self.time_base)
                 self._refuse_fields(fields, index)
+            if self._reader.other_colours(frame):
+                colours.note(pts * self.time_base)
             if index >= first:
-                duration = 1 if self._counted else frame.duration
+                duration = 1 if self._counted else self._duration(frame, pts)
                 try:
                     planes = self._reader.planes(frame)
                 except VideoError as error:
@@ -239,6 +255,12 @@ class ContainerSource:
                 f"{fields.count} frame{'s' * (fields.count > 1)} from {float(fields.first):.3f} s "
                 "on are marked as interlaced and were enhanced as whole pictures"
             )
+        if colours.first is not None:
+            self.notes.append(
+                f"{colours.count} frame{'s' * (colours.count > 1)} from {float(colours.first):.3f} "
+                f"s on are tagged with other colours than {self.format.matrix}, in which all of "
+                "them are kept"
+            )
         if self._restarts.first is not None:
             self.notes.append(
                 f"its clock restarts at {self._restarts} and was made to go on without a break"
@@ -247,6 +269,17 @@ class ContainerSource:
             raise broken
         if self._damage.first is not None:
             raise BrokenStream(f"{self.name}: damaged at {self._damage}", self._damage.first)
+
+    def _duration(self, frame: av.VideoFrame, pts: int) -> int:
+        """Its own, not beyond the end of the stream or the selection.
+
+        MP4 keeps when frames are decoded: one that comes after a gap is read as if it were shown as
+        long as the gap.
+        """
+        selected = None if self.end is None else math.ceil(self.end / self.time_base)
+        ends = (selected, None if self._offset else self._last_end)
+        left = [end - pts for end in ends if end is not None and end > pts]
+        return min([frame.duration, *left])
 
     def _refuse_fields(self, fields: _Marks, index: int) -> None:
         if fields.first is not None and index < FRAMES_REFUSED_IF_INTERLACED:

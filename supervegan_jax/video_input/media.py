@@ -23,11 +23,18 @@ MATRIX_NAMES: Final = {
 }
 UNSPECIFIED: Final = 2
 NOT_THE_VIDEO: Final = Disposition.attached_pic | Disposition.timed_thumbnails
-DYNAMIC_METADATA: Final = {
-    Type.DYNAMIC_HDR_PLUS: "HDR10+",
-    Type.DYNAMIC_HDR_VIVID: "HDR Vivid",
-    Type.DOVI_METADATA: "Dolby Vision",
-    Type.DOVI_RPU_BUFFER: "Dolby Vision",
+_DYNAMIC: Final = (
+    "{} metadata changes from frame to frame and is left out; the fixed HDR tags stay".format
+)
+# What pictures carry that no encoder here writes, and what is said of it.
+UNWRITTEN: Final = {
+    Type.DYNAMIC_HDR_PLUS: _DYNAMIC("HDR10+"),
+    Type.DYNAMIC_HDR_VIVID: _DYNAMIC("HDR Vivid"),
+    Type.DOVI_METADATA: _DYNAMIC("Dolby Vision"),
+    Type.DOVI_RPU_BUFFER: _DYNAMIC("Dolby Vision"),
+    Type.A53_CC: "the closed captions within the pictures (CEA-608, CEA-708) are left out",
+    Type.SPHERICAL: "that the picture is a projection of a sphere (360 degrees) is left out",
+    Type.STEREO3D: "that the picture is two, one for each eye (3D), is left out",
 }
 
 
@@ -67,7 +74,7 @@ class Picture:
       mastering_display: the mastering screen as x265 takes it, in units of 0.00002 and of
         0.0001 cd/m2: "G(x,y)B(x,y)R(x,y)WP(x,y)L(max,min)"; None for none.
       content_light: MaxCLL and MaxFALL in cd/m2; None for none.
-      dynamic_metadata: names of per-frame metadata that no encoder here can write.
+      left_out: what is said of that which the pictures carry and no encoder here writes.
       interlaced: whether a frame is two fields.
     """
 
@@ -77,7 +84,7 @@ class Picture:
     display_matrix: tuple[int, ...] | None = None
     mastering_display: str | None = None
     content_light: tuple[int, int] | None = None
-    dynamic_metadata: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
     interlaced: bool = False
 
 
@@ -184,7 +191,7 @@ def describe_picture(stream: av.VideoStream, frame: av.VideoFrame) -> Picture:
     content_light = side_data.get(Type.CONTENT_LIGHT_LEVEL)
     matrix = side_data.get(Type.DISPLAYMATRIX)
     mastering = side_data.get(Type.MASTERING_DISPLAY_METADATA)
-    dynamic = {name for kind, name in DYNAMIC_METADATA.items() if kind in side_data}
+    left_out = {words for kind, words in UNWRITTEN.items() if kind in side_data}
     return Picture(
         sample_aspect_ratio=stream.sample_aspect_ratio or context.sample_aspect_ratio,
         primaries=_first_specified(frame.color_primaries, context.color_primaries),
@@ -192,7 +199,7 @@ def describe_picture(stream: av.VideoStream, frame: av.VideoFrame) -> Picture:
         display_matrix=None if matrix is None else struct.unpack("=9i", matrix[:36]),
         mastering_display=None if mastering is None else mastering_display(mastering),
         content_light=None if content_light is None else struct.unpack("=2I", content_light[:8]),
-        dynamic_metadata=tuple(sorted(dynamic)),
+        left_out=tuple(sorted(left_out)),
         interlaced=frame.interlaced_frame,
     )
 

@@ -8,6 +8,7 @@ import av
 import numpy as np
 
 from supervegan_jax.video.ffmpeg import VideoError
+from supervegan_jax.video.probe import Unseen
 from supervegan_jax.video_input import media
 from supervegan_jax.video_input.frames import SUBSAMPLINGS, FrameFormat
 
@@ -42,6 +43,13 @@ PACKED_RGB: Final = {
     "0rgb": (4, 1, 2, 3),
     "0bgr": (4, 3, 2, 1),
 }
+# With an alpha value behind them, which has to be the highest: GIFs are always stored so.
+PACKED_RGBA: Final = {
+    "rgba": (4, 0, 1, 2, 3),
+    "bgra": (4, 2, 1, 0, 3),
+    "argb": (4, 1, 2, 3, 0),
+    "abgr": (4, 3, 2, 1, 0),
+}
 MATRIX_NUMBERS: Final = {name: number for number, name in media.MATRIX_NAMES.items()}
 # Codecs whose 4:2:0 chroma lies in the middle of four luma samples unless they say otherwise.
 CENTERED: Final = ("mjpeg", "mpeg1video", "h261", "h263")
@@ -57,7 +65,7 @@ class PlanarReader:
         name: str,
         first: av.VideoFrame,
         context: av.VideoCodecContext,
-        chroma_location: str = "unknown",
+        unseen: Unseen,
     ) -> None:
         """Settles the format.
 
@@ -65,39 +73,67 @@ class PlanarReader:
           name: the file's name in errors.
           first: the first decoded frame, of which every other one must be the like.
           context: the decoder.
-          chroma_location: ffmpeg's name; "unknown" stands for the codec's usual one.
+          unseen: an unknown chroma location stands for the codec's usual one.
 
         Raises:
-          VideoError: samples that this project cannot keep as they are, such as transparency.
+          VideoError: samples that this project cannot keep as they are, such as transparency, or
+            half a chroma sample that is cropped.
         """
         self._name, self._stored = name, first.format.name
+        _require_opaque(name, first)
         self._size = (first.width, first.height)
         subsampling, depth, self._read = _conversion(name, self._stored)
         is_rgb = self._read in (_read_packed_rgb, _read_gbr)
-        if chroma_location in ("unknown", "unspecified"):
+        chroma_location = unseen.chroma_location
+        if chroma_location == "unknown":
             chroma_location = "center" if context.codec.canonical_name in CENTERED else "left"
+        left, right, top, bottom = unseen.crop
         self.format = FrameFormat(
-            width=first.width,
-            height=first.height,
+            width=first.width - left - right,
+            height=first.height - top - bottom,
             bit_depth=depth,
             subsampling=subsampling,
             matrix="bt709" if is_rgb else _matrix(name, first, context),
             full_range=is_rgb or _is_full_range(first, context),
             chroma_location=chroma_location,
         )
+        across, down = SUBSAMPLINGS[subsampling]
+        self._corners = [(top, left)]
+        if across:
+            self._corners += 2 * [(top // down, left // across)]
+        if across and (top % down or left % across):
+            raise VideoError(
+                f"{name}: its container hides {top} rows at the top and {left} columns at the "
+                f"left, where a chroma sample is {across}x{down}; encode it cropped first, as "
+                "ffmpeg does by itself"
+            )
+        self._whole = dataclasses.replace(self.format, width=first.width, height=first.height)
+        self._colours = _colour_tags(first)
 
     def planes(self, frame: av.VideoFrame) -> Planes:
         """The samples of one frame, as arrays of their own.
 
         Raises:
-          VideoError: the frame has another size or sample format than the first.
+          VideoError: the frame has another size or sample format than the first, or transparency.
         """
         if (frame.width, frame.height) != self._size or frame.format.name != self._stored:
             raise VideoError(
                 f"{self._name}: the picture changes from {self._size[0]}x{self._size[1]} "
                 f"{self._stored} to {frame.width}x{frame.height} {frame.format.name}"
             )
-        return self._read(frame, self.format)
+        _require_opaque(self._name, frame)
+        return self._cropped(self._read(frame, self._whole))
+
+    def other_colours(self, frame: av.VideoFrame) -> bool:
+        """Whether a frame is tagged with another matrix or range than the first."""
+        tags = zip(_colour_tags(frame), self._colours, strict=True)
+        return any(here and first and here != first for here, first in tags)
+
+    def _cropped(self, planes: Planes) -> Planes:
+        if self._whole == self.format:
+            return planes
+        shapes = zip(planes, self._corners, self.format.plane_shapes, strict=True)
+        return tuple(np.ascontiguousarray(p[y : y + h, x : x + w]) for p, (y, x), (h, w) in shapes)
 
 
 def _conversion(
@@ -114,19 +150,31 @@ def _conversion(
     if stored == "yuv440p":
         return ("444", 8, _read_440)
     # Ten bits of YCbCr hold every colour of eight bits of RGB apart.
-    if stored in PACKED_RGB:
+    if stored in PACKED_RGB or stored in PACKED_RGBA:
         return ("444", 10, _read_packed_rgb)
     if stored == "gbrp":
         return ("444", 10, _read_gbr)
     if "a" in stored.replace("gray", "") or stored == "pal8":
-        raise VideoError(
-            f"{name}: its pictures have transparency ({stored}), which would be lost; "
-            "convert them to yuv420p or yuv444p first"
-        )
+        raise VideoError(_transparent(name, stored))
     raise VideoError(
         f"{name}: samples of the format {stored} are not supported; "
         "supported are YUV 4:2:0, 4:2:2, 4:4:4 and gray of 8, 10 and 12 bits, and 8-bit RGB"
     )
+
+
+def _transparent(name: str, stored: str) -> str:
+    return (
+        f"{name}: its pictures have transparency ({stored}), which would be lost; "
+        "convert them to yuv420p or yuv444p first"
+    )
+
+
+def _require_opaque(name: str, frame: av.VideoFrame) -> None:
+    stored = frame.format.name
+    if stored in PACKED_RGBA:
+        size, *_, alpha = PACKED_RGBA[stored]
+        if (_plane(frame, 0)[: frame.height, alpha : frame.width * size : size] != 255).any():
+            raise VideoError(_transparent(name, stored))
 
 
 def _matrix(name: str, frame: av.VideoFrame, context: av.VideoCodecContext) -> str:
@@ -145,6 +193,12 @@ def _matrix(name: str, frame: av.VideoFrame, context: av.VideoCodecContext) -> s
 def usual_matrix(width: int, height: int) -> str:
     """What players take an untagged video for: BT.709 from 720 lines on and else BT.601."""
     return "bt709" if max(height, width * 9 // 16) >= 720 else "smpte170m"
+
+
+def _colour_tags(frame: av.VideoFrame) -> tuple[int, int]:
+    """Matrix and range; 0 for either where it is not told."""
+    matrix = int(frame.colorspace)
+    return (0 if matrix == media.UNSPECIFIED else matrix, int(frame.color_range))
 
 
 def _is_full_range(frame: av.VideoFrame, context: av.VideoCodecContext) -> bool:
@@ -206,10 +260,10 @@ def _read_440(frame: av.VideoFrame, fmt: FrameFormat) -> Planes:
 
 
 def _read_packed_rgb(frame: av.VideoFrame, fmt: FrameFormat) -> Planes:
-    size, *places = PACKED_RGB[frame.format.name]
+    size, *places = (PACKED_RGB | PACKED_RGBA)[frame.format.name]
     height, width = fmt.plane_shapes[0]
     data = _plane(frame, 0)[:height, : width * size].reshape(height, width, size)
-    return rgb_to_ycbcr(*(data[..., place] for place in places))
+    return rgb_to_ycbcr(*(data[..., place] for place in places[:3]))
 
 
 def _read_gbr(frame: av.VideoFrame, fmt: FrameFormat) -> Planes:

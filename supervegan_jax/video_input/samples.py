@@ -33,11 +33,16 @@ Span = tuple[Fraction | None, Fraction | None]
 
 
 class Pipe:
-    """A file descriptor read without waiting for more than was asked for."""
+    """A file descriptor read without waiting for more than was asked for.
+
+    Attributes:
+      record: takes what `read` gives; None for nobody.
+    """
 
     def __init__(self, descriptor: int) -> None:
         self._descriptor = descriptor
         self._held = b""
+        self.record: bytearray | None = None
 
     def peek(self, size: int) -> bytes:
         """The next `size` bytes (fewer at the end), which stay to be read."""
@@ -48,9 +53,12 @@ class Pipe:
     def read(self, size: int = -1) -> bytes:
         """At most `size` bytes, as many as there are now; b"" at the end."""
         size = 1 << 16 if size < 0 else size
-        if not self._held:
-            return os.read(self._descriptor, size)
-        data, self._held = self._held[:size], self._held[size:]
+        if self._held:
+            data, self._held = self._held[:size], self._held[size:]
+        else:
+            data = os.read(self._descriptor, size)
+        if self.record is not None:
+            self.record += data
         return data
 
     def read_into(self, target: memoryview) -> int:

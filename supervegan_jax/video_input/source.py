@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 from supervegan_jax.video import ffmpeg, probe
 from supervegan_jax.video.ffmpeg import VideoError
+from supervegan_jax.video.probe import Unseen
 from supervegan_jax.video_input import y4m
 from supervegan_jax.video_input.container import ContainerSource
 from supervegan_jax.video_input.frames import FrameFormat, VideoFrame
@@ -96,9 +97,8 @@ def open_source(
     ffmpeg.require_file(path)
     if layout is not None:
         return SampleSource(Path(path), layout, span)
-    # Asked first because it tells every kind of unreadable file apart, and the chroma location.
-    seen = probe.probe(path)
-    return ContainerSource(Path(path), seen.chroma_location, span)
+    # Asked first because it tells every kind of unreadable file apart.
+    return ContainerSource(Path(path), probe.probe(path).unseen, span)
 
 
 def _seconds(value: float | Fraction | None) -> Fraction | None:
@@ -113,5 +113,5 @@ def _open_pipe(span: Span, layout: Layout | None) -> Source:
     if layout is not None:
         return SampleSource(pipe, layout, span)
     if pipe.peek(len(y4m.MAGIC)) == y4m.MAGIC:
-        return SampleSource(pipe, y4m.read_header(pipe), span)
-    return ContainerSource(None, "unknown", span, pipe)
+        return SampleSource(pipe, y4m.read_header(pipe.read_line()), span)
+    return ContainerSource(None, Unseen(), span, pipe)

@@ -117,9 +117,17 @@ def asf_size(path: Path) -> int | None:
     return int.from_bytes(head[at + 40 : at + 48], "little")
 
 
+def y4m_size(path: Path) -> int | None:
+    """The bytes up to the end of the last frame that begins in a YUV4MPEG2 file."""
+    from supervegan_jax.video_input import y4m  # which itself needs `BrokenStream`
+
+    return y4m.size(path)
+
+
 SIZES: Final[dict[str, Callable[[Path], int | None]]] = {
     "matroska": matroska_size,
     "mov": mov_size,
     "ogg": ogg_size,
     "asf": asf_size,
+    "yuv4mpegpipe": y4m_size,
 }

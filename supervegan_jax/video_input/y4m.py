@@ -1,13 +1,14 @@
 """YUV4MPEG2: the line at the head of a stream of raw frames, read and written as ffmpeg does."""
 
 from fractions import Fraction
+from pathlib import Path
 from typing import Final
 
 from supervegan_jax.video.ffmpeg import VideoError
 from supervegan_jax.video_input.frames import FrameFormat
 from supervegan_jax.video_input.media import Picture
 from supervegan_jax.video_input.pixels import usual_matrix
-from supervegan_jax.video_input.samples import LARGEST_SIDE, Layout, Pipe, frame_rate, ratio
+from supervegan_jax.video_input.samples import LARGEST_SIDE, LONGEST_LINE, Layout, frame_rate, ratio
 
 MAGIC: Final = b"YUV4MPEG2 "
 FRAME: Final = b"FRAME\n"
@@ -31,13 +32,13 @@ COLOUR_SPACES: Final = {
 }
 
 
-def read_header(pipe: Pipe) -> Layout:
+def read_header(line: bytes) -> Layout:
     """Reads the first line of a stream.
 
     Raises:
       VideoError: it lacks the size or says something unsupported.
     """
-    fields = pipe.read_line().decode("ascii", "replace").split(" ")[1:]
+    fields = line.decode("ascii", "replace").split(" ")[1:]
     values = {field[0]: field[1:] for field in fields if field}
     picture = Picture(
         sample_aspect_ratio=ratio(values.get("A", "0:0")),
@@ -51,6 +52,18 @@ def read_header(pipe: Pipe) -> Layout:
             "0.001 to 1000 frames/s are accepted"
         )
     return Layout(_format(fields), rate, picture, marked=True)
+
+
+def size(path: Path) -> int | None:
+    """The bytes up to the end of the last frame that begins; None where its line says more."""
+    with path.open("rb") as file:
+        line = file.readline(LONGEST_LINE)
+        plain = file.read(len(FRAME)) == FRAME
+    try:
+        frame = len(FRAME) + read_header(line.rstrip(b"\n")).frame_bytes
+    except VideoError:
+        return None
+    return len(line) + -(-(path.stat().st_size - len(line)) // frame) * frame if plain else None
 
 
 def _format(fields: list[str]) -> FrameFormat:
@@ -84,12 +97,21 @@ def _format(fields: list[str]) -> FrameFormat:
     )
 
 
-def header(fmt: FrameFormat, rate: Fraction, aspect: Fraction | None) -> bytes:
-    """The first line of a YUV4MPEG2 stream, newline included."""
+def chroma_location(fmt: FrameFormat) -> str:
+    """Where chroma lies as the header can say it: there, or where it is taken to lie."""
+    return COLOUR_SPACES[_colour_space(fmt)][2]
+
+
+def _colour_space(fmt: FrameFormat) -> str:
     wanted = (fmt.subsampling, fmt.bit_depth)
     names = [name for name, (*rest, _) in COLOUR_SPACES.items() if tuple(rest) == wanted]
     located = [n for n in names if COLOUR_SPACES[n][2] == fmt.chroma_location]
-    space = (located or names)[0]
+    return (located or names)[0]
+
+
+def header(fmt: FrameFormat, rate: Fraction, aspect: Fraction | None) -> bytes:
+    """The first line of a YUV4MPEG2 stream, newline included."""
+    space = _colour_space(fmt)
     aspect = aspect or Fraction(0)
     shape = f"{aspect.numerator}:{aspect.denominator if aspect else 0}"
     fields = [f"W{fmt.width}", f"H{fmt.height}", f"F{rate.numerator}:{rate.denominator}", "Ip"]

@@ -68,8 +68,8 @@ class EncodeOptions:
     """What may be chosen about the output's video.
 
     Attributes:
-      codec: a key of `CODECS`; None takes H.264 for 8 bits and H.265 for more (which HDR players
-        expect), in WebM VP9 for 8 bits and AV1 for more.
+      codec: a key of `CODECS`; None takes H.264 where 8 bits are stored and H.265 for more (which
+        HDR players expect), in WebM VP9 for 8 bits and AV1 for more.
       crf: constant quality, less is better; None takes the codec's default.
       preset: the encoder's speed; None takes the codec's default.
       pix_fmt: ffmpeg's name of the stored samples; None keeps the source's subsampling and depth.
@@ -111,7 +111,8 @@ def resolve(options: EncodeOptions, fmt: FrameFormat, container: str) -> Encodin
         out of its range.
     """
     _, allowed = CONTAINERS[container]
-    name = options.codec or _default_codec(fmt, container)
+    depth = PLANAR[options.pix_fmt][1] if options.pix_fmt in PLANAR else fmt.bit_depth
+    name = options.codec or _default_codec(depth, container)
     name = OTHER_NAMES.get(name, name)
     if name not in CODECS:
         raise ValueError(f"codec {name!r}: must be one of {', '.join(CODECS)}")
@@ -142,10 +143,10 @@ def resolve(options: EncodeOptions, fmt: FrameFormat, container: str) -> Encodin
     )
 
 
-def _default_codec(fmt: FrameFormat, container: str) -> str:
+def _default_codec(bit_depth: int, container: str) -> str:
     if container == "webm":
-        return "vp9" if fmt.bit_depth == 8 else "av1"
-    return "h264" if fmt.bit_depth == 8 else "h265"
+        return "vp9" if bit_depth == 8 else "av1"
+    return "h264" if bit_depth == 8 else "h265"
 
 
 def _stored_format(wanted: str | None, fmt: FrameFormat, name: str) -> str:

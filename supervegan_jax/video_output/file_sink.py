@@ -33,9 +33,9 @@ class FileSink:
         self.path = path
         self.folder = partial_work.folder_of(path)
         self.notes = notes
-        self._plan = plan
-        manifest = partial_work.make_manifest(source, settings, dict(job), drop)
-        self._lock = partial_work.claim(self.folder, manifest, overwrite, source.path is None)
+        self._plan, self._overwrite = plan, overwrite
+        self.manifest = partial_work.make_manifest(source, settings, dict(job), drop)
+        self._lock = partial_work.claim(self.folder, self.manifest, overwrite, source.path is None)
         try:
             # The number of threads belongs to the work that lies there already.
             threads = json.loads((self.folder / "manifest.json").read_text())["threads"]
@@ -99,7 +99,8 @@ class FileSink:
         """Puts the segments and the copied streams together and names the file.
 
         Raises:
-          ValueError: no frame was written.
+          ValueError: no frame was written, or somebody else has made the output meanwhile; the
+            segments stay.
           VideoError: ffmpeg failed; the segments stay.
           OSError: the disk is full; the segments stay.
         """
@@ -113,9 +114,24 @@ class FileSink:
         self.notes += mux.shift_notes(self._plan, video, finished)
         with finished.open("rb") as file:
             os.fsync(file.fileno())
-        os.replace(finished, self.path)
+        self._name(finished)
         partial_work.remove(self.folder)
         self._lock.close()
+
+    def _name(self, finished: Path) -> None:
+        if not self._overwrite:
+            try:
+                # Unlike a new name, a second one takes no other file's place.
+                os.link(finished, self.path)
+                return
+            except FileExistsError:
+                raise ValueError(
+                    f"output {self.path} has been made meanwhile; --overwrite replaces it with "
+                    "what is finished"
+                ) from None
+            except OSError:  # a file system without second names
+                pass
+        os.replace(finished, self.path)
 
     def _release(self) -> None:
         """Lets go of the folder, and removes it if nothing in it is worth keeping."""

@@ -79,6 +79,11 @@ class Plan:
         """Cover art among the streams."""
         return [s for s in self.kept if "attached_pic" in s.dispositions]
 
+    def other_videos(self) -> list[StreamInfo]:
+        """Videos among the streams that are copied."""
+        own = None if self.info is None else self.info.video
+        return [s for s in self.kept if s.kind == "video" and s not in (own, *self.covers())]
+
     @property
     def free_form(self) -> bool:
         """Whether MP4's free-form list is to be written, which displaces the usual one."""
@@ -258,8 +263,10 @@ def _naming(plan: Plan, video: Joined, tags: Mapping[str, str], place: int) -> l
         # Apple's players know H.265 by this name only.
         words += [f"-tag:{place}", "hvc1"]
     if rate is not None and "timecode" in map(tag_name, tags):
-        # A time code counts frames, so its track needs to know how many make a second.
+        # A time code counts frames, so its track needs to know how many make a second; ffmpeg
+        # would take a frame for the tick, too, and round every timestamp to it.
         words += [f"-r:{place}", f"{rate.numerator}/{rate.denominator}"]
+        words += [f"-time_base:{place}", f"1/{video.timescale}"]
     return words
 
 
@@ -282,9 +289,19 @@ def tag_name(key: str) -> str:
 
 
 def _shift(seconds: Fraction, video: Joined, place: int) -> list[str]:
-    ticks = seconds * video.timescale
-    whole = round(ticks)
-    return [f"-bsf:{place}", f"setts=pts=PTS+({whole}):dts=DTS+({whole})"] if whole else []
+    """Moves the video, and ends it where its last frame does.
+
+    MP4 keeps when frames are decoded, and is read as if each were shown until the next is decoded.
+    """
+    moved = round(seconds * video.timescale)
+    setts = f"setts=pts=PTS+({moved}):dts=DTS+({moved})"
+    if video.last is not None and video.end is not None:
+        last, end = (round(time * video.timescale) for time in (video.last, video.end))
+        longest = f"min(DURATION\\,max({end}-PTS\\,0))"
+        setts += f":duration=if(eq(PTS\\,{last})\\,{end - last}\\,{longest})"
+    elif not moved:
+        return []
+    return [f"-bsf:{place}", setts]
 
 
 def _trim(stream: StreamInfo, shift: Fraction, end: Fraction | None, place: int) -> list[str]:

@@ -83,29 +83,40 @@ def claim(folder: Path, manifest: dict[str, Any], overwrite: bool, fresh: bool) 
     except BlockingIOError:
         lock.close()
         raise ValueError(f"{folder} is in use: another process is writing this output") from None
-    path = folder / "manifest.json"
     try:
-        found = json.loads(path.read_text()) if path.exists() else None
-        different = [] if found is None else _differences(found, manifest)
-        # What came from a pipe cannot be gone on with, so it is in nobody's way.
-        precious = found is not None and found["input"] is not None
-        if different and precious and not overwrite and any(folder.glob("*.segment")):
-            raise ValueError(
-                f"{folder} holds the unfinished work of another run ({', '.join(different)}); "
-                "give the same options to go on, or --overwrite to start again"
-            )
+        same = is_same_work(folder, manifest, overwrite) and not fresh
     except BaseException:
         lock.close()
         raise
-    same = found is not None and not different and not fresh
     for leftover in folder.iterdir():
         if leftover.name != LOCK and not (same and leftover.suffix in (".segment", ".json")):
             leftover.unlink()
     if not same:
         temporary = folder / "manifest.tmp"
         temporary.write_text(json.dumps(manifest, indent=1))
-        os.replace(temporary, path)
+        os.replace(temporary, folder / "manifest.json")
     return lock
+
+
+def is_same_work(folder: Path, manifest: dict[str, Any], overwrite: bool) -> bool:
+    """Whether the work that lies in a folder is that of `manifest`.
+
+    Raises:
+      ValueError: it is other work that may not be thrown away.
+    """
+    path = folder / "manifest.json"
+    if not path.exists():
+        return False
+    found = json.loads(path.read_text())
+    different = _differences(found, manifest)
+    # What came from a pipe cannot be gone on with, so it is in nobody's way.
+    precious = found["input"] is not None and any(folder.glob("*.segment"))
+    if different and precious and not overwrite:
+        raise ValueError(
+            f"{folder} holds the unfinished work of another run ({', '.join(different)}); "
+            "give the same options to go on, or --overwrite to start again"
+        )
+    return not different
 
 
 def folder_of(output: Path) -> Path:
@@ -143,12 +154,14 @@ def remove(folder: Path) -> None:
 
 
 def _differences(found: dict[str, Any], wanted: dict[str, Any]) -> list[str]:
-    keys = [key for key in {**found, **wanted} if key != "threads"]
-    return [
-        f"{key} {json.dumps(found.get(key))} instead of {json.dumps(wanted.get(key))}"
-        for key in keys
-        if found.get(key) != wanted.get(key)
-    ]
+    lines = []
+    for key in {**found, **wanted}:
+        old, new = found.get(key), wanted.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            lines += _differences(old, new)
+        elif old != new and key != "threads":
+            lines.append(f"{key} {json.dumps(old)} instead of {json.dumps(new)}")
+    return lines
 
 
 def finished_segments(folder: Path, frames: int) -> list[Path]:

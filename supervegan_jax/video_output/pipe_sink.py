@@ -24,6 +24,8 @@ from supervegan_jax.video_output.mux import Plan
 from supervegan_jax.video_output.segments import Joined, VideoSettings
 
 SAMPLE_FORMATS: Final = ("y4m", "rawvideo")
+# ISO/IEC 23001-8 table 3.
+HDR_TRANSFERS: Final = {16: "PQ", 18: "HLG"}
 # Containers such as Matroska round the times of an even rate to this.
 ROUNDED_SECONDS: Final = Fraction(1, 1000)
 
@@ -154,6 +156,15 @@ def _sample_notes(
             f"{kind} cannot say that its colours are {fmt.matrix}; players may take {usual} at "
             "this size"
         )
+    if source.picture.transfer in HDR_TRANSFERS:
+        notes.append(f"{kind} cannot say that it is HDR ({HDR_TRANSFERS[source.picture.transfer]})")
+    taken = y4m.chroma_location(fmt) if kind == "y4m" else "left"
+    if stored == fmt.pixel_format and fmt.subsampling == "420" and fmt.chroma_location != taken:
+        notes.append(
+            f"{kind} cannot say that chroma lies {fmt.chroma_location}; players will take {taken}"
+        )
+    if kind == "rawvideo" and fmt.full_range:
+        notes.append("rawvideo cannot say that its samples are of full range")
     return tuple(notes)
 
 

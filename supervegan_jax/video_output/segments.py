@@ -12,7 +12,7 @@ import os
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, Final, cast
 
 import av
 import numpy as np
@@ -23,6 +23,9 @@ from supervegan_jax.video_input.media import Picture
 from supervegan_jax.video_input.pixels import to_av_frame
 from supervegan_jax.video_output import encoding as encoders
 from supervegan_jax.video_output.encoding import Encoding
+
+# Between frames that are decoded before the first one is shown, at most.
+LEAD_STEP: Final = Fraction(1, 24)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
@@ -163,6 +166,8 @@ class Joined:
       timescale: its ticks per second.
       first: timestamp of the first frame in seconds, to be added.
       lead: seconds from 0 to the first frame in the file, to be taken away.
+      last, end: when the last frame is shown in the file, and until when, in seconds; None while
+        it is not known.
     """
 
     path: Path
@@ -170,6 +175,8 @@ class Joined:
     timescale: int
     first: Fraction
     lead: Fraction = Fraction(0)
+    last: Fraction | None = None
+    end: Fraction | None = None
 
 
 def timescale(time_base: Fraction) -> int:
@@ -191,9 +198,10 @@ def join(paths: list[Path], destination: Path, settings: VideoSettings) -> Joine
       destination: the MP4 file to write.
       settings: those of the segments; the codec's header is made with them once more.
     """
-    order = np.array([packet.pts for path in paths for packet in list_packets(path)], np.int64)
+    packets = [packet for path in paths for packet in list_packets(path)]
+    order = np.array([packet.pts for packet in packets], np.int64)
     shown = np.sort(order)
-    decoding = decoding_times(shown, order) - shown[0]
+    decoding = decoding_times(shown, order, int(LEAD_STEP / settings.time_base)) - shown[0]
     first = int(shown[0])
     ticks = timescale(settings.time_base)
     options = {
@@ -217,11 +225,20 @@ def join(paths: list[Path], destination: Path, settings: VideoSettings) -> Joine
                 packet.duration, packet.is_keyframe = stored.duration, stored.key
                 file.mux_one(packet)
                 number += 1
-    codec = settings.encoding.codec
-    return Joined(destination, codec, ticks, first * settings.time_base)
+    final = max(packets, key=lambda packet: packet.pts)
+    last = (final.pts - first) * settings.time_base
+    return Joined(
+        path=destination,
+        codec=settings.encoding.codec,
+        timescale=ticks,
+        first=first * settings.time_base,
+        last=last,
+        # Where nothing tells its duration the muxer's own guess has to do.
+        end=last + final.duration * settings.time_base if final.duration else None,
+    )
 
 
-def decoding_times(shown: np.ndarray, order: np.ndarray) -> np.ndarray:
+def decoding_times(shown: np.ndarray, order: np.ndarray, longest: int) -> np.ndarray:
     """Times at which to decode, for frames whose order of decoding is not that of showing.
 
     The encoders' own times would overlap where segments meet at a variable frame rate. Each frame
@@ -230,11 +247,13 @@ def decoding_times(shown: np.ndarray, order: np.ndarray) -> np.ndarray:
     Args:
       shown: all timestamps, rising, int64 [n].
       order: the same in the order of decoding.
+      longest: ticks between two decodings before the first frame is shown, at most: it may be
+        shown for minutes.
 
     Returns:
       Rising times, int64 [n], none later than its frame's timestamp in `order`.
     """
     depth = int(np.max(np.arange(len(order)) - np.searchsorted(shown, order)))
-    step = max(1, int(shown[1] - shown[0])) if len(shown) > 1 else 1
+    step = max(1, min(int(shown[1] - shown[0]), longest)) if len(shown) > 1 else 1
     before = shown[0] - step * np.arange(depth, 0, -1)
     return np.concatenate([before, shown])[: len(shown)]

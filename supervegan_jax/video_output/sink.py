@@ -121,7 +121,7 @@ def _plan(source: Source, container: str, drop: Sequence[int], piped: bool) -> P
     """What is copied beside the video: tags alone from a pipe, which can be read only once."""
     kept = () if source.info is None else mux.copied_streams(source.info, drop)
     _check_pipe(source, kept)
-    return Plan(
+    plan = Plan(
         source=None if source.info is None else source.path,
         info=source.info,
         container=container,
@@ -131,6 +131,12 @@ def _plan(source: Source, container: str, drop: Sequence[int], piped: bool) -> P
         rate=source.rate,
         piped=piped,
     )
+    for stream in () if source.start is None else plan.other_videos():
+        raise ValueError(
+            f"{stream} is copied and could not begin at --start, between two of its key frames; "
+            f"leave it out (--drop {stream.index})"
+        )
+    return plan
 
 
 def format_of(path: str | os.PathLike[str], output_format: str | None = None) -> str:
@@ -187,10 +193,7 @@ def _clock_notes(plan: Plan) -> tuple[str, ...]:
 
 
 def _picture_notes(source: Source, settings: VideoSettings) -> tuple[str, ...]:
-    notes = [
-        f"{name} metadata changes from frame to frame and is left out; the fixed HDR tags stay"
-        for name in source.picture.dynamic_metadata
-    ]
+    notes = list(source.picture.left_out)
     location = settings.format.chroma_location
     if settings.encoding.codec == "vp9":
         if settings.format.subsampling == "420" and location != "left":
