@@ -7,6 +7,7 @@ phase's step instead.
 """
 
 import argparse
+import math
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,10 @@ from typing import Any
 from supervegan_jax.command_line import Parser, read_names, run
 
 _BATCH_SIZE = 8  # a divisor of that of every configuration
+_OF_NETWORKS = (  # flags that --config has no use for
+    *("models", "count_only", "measure", "stage", "output_size", "against_pytorch", "dtype"),
+    *("json", "plot"),
+)
 _MEASURES = ("forward", "end-to-end", "training")
 
 
@@ -27,7 +32,13 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
         help="names, with commas, or exported files (default: SUPERVEGAN's, all to count)",
     )
     add("--count-only", action="store_true", help="parameters and MACs, nothing is timed")
-    add("--measure", nargs="+", choices=_MEASURES, default=_MEASURES, help="default: all")
+    add(
+        "--measure",
+        nargs="+",
+        choices=_MEASURES,
+        default=_MEASURES,
+        help="default: all; end-to-end and training at 1280x720 alone",
+    )
     add("--stage", nargs="+", choices=("a", "b"), default=("a", "b"), help="default: both")
     add(
         "--output-size",
@@ -44,20 +55,29 @@ def parse(arguments: list[str] | None = None) -> argparse.Namespace:
     add("--plot", type=Path, metavar="FILE", help="draw the rooflines, a PNG")
     add("--config", help="a file of configs/: measure its sources and steps")
     add("--records", type=Path, help="for --config; default: the embedded clip's")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if options.config is not None:
+        given = [
+            name for name in _OF_NETWORKS if getattr(options, name) != parser.get_default(name)
+        ]
+        if given:
+            parser.error(f"--{given[0].replace('_', '-')} is not of --config, which prints alone")
+    if options.count_only and options.plot is not None:
+        parser.error("--plot needs times, and --count-only takes none")
+    return options
 
 
 def main(arguments: list[str] | None = None) -> int | None:
     """Measures what the flags say."""
     options = parse(arguments)
     outputs = tuple(_size(text) for text in options.output_size)
-    if options.seconds <= 0:
+    if not 0 < options.seconds < math.inf:
         raise ValueError(f"--seconds {options.seconds:g}; more than 0 is accepted")
     if options.batch_size is not None and options.batch_size < 1:
         raise ValueError(f"--batch-size {options.batch_size}; at least 1 is accepted")
-    for path in (options.json, options.plot):
-        if path is not None and not path.parent.is_dir():
-            raise ValueError(f"{path}: there is no folder {path.parent}")
+    from supervegan_jax.evaluation.results import check_outputs
+
+    check_outputs([path for path in (options.json, options.plot) if path is not None], [])
     import jax
 
     from supervegan_jax.training.parallel import share_cores
@@ -78,6 +98,11 @@ def main(arguments: list[str] | None = None) -> int | None:
     default = known_names() if options.count_only else own_names()
     names = read_names(options.models or "") or default
     models = [load_network(name) for name in names]
+
+    def keep(found: list[dict[str, Any]]) -> None:
+        if options.json is not None:
+            write_json(options.json, found)
+
     if options.count_only:
         print(table.header(counted=True))
         found: list[dict[str, Any]] = [count(model) for model in models]
@@ -94,11 +119,10 @@ def main(arguments: list[str] | None = None) -> int | None:
                 options.seconds,
                 Path(folder),
             )
-            found, limits = measure(models, plan)
+            found, limits = measure(models, plan, keep)
         if options.plot is not None:
             table.draw_roofline(found, limits, options.plot)
-    if options.json is not None:
-        write_json(options.json, found)
+    keep(found)
     return None
 
 

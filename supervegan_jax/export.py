@@ -9,11 +9,12 @@ import dataclasses
 from pathlib import Path
 
 from supervegan_jax.command_line import Parser, read_names, run
-from supervegan_jax.exported.files import FORMATS, write_export
+from supervegan_jax.exported.files import FORMATS, card_path, write_export
 from supervegan_jax.weights.interpolation import interpolate, set_detail
 from supervegan_jax.weights.load import load_model, load_workdir
 from supervegan_jax.weights.model_file import (
     CARD_FILE,
+    MODEL_FILE,
     LoadedModel,
     save_model,
 )
@@ -92,6 +93,14 @@ def _load(options: argparse.Namespace) -> LoadedModel:
     return dataclasses.replace(changed, card={**changed.card, "name": name})
 
 
+def _files(form: str) -> tuple[str, str]:
+    """The names of what a format writes."""
+    if form == _FOLDER:
+        return MODEL_FILE, CARD_FILE
+    model = f"model{FORMATS[form].suffix}"
+    return model, card_path(Path(model)).name
+
+
 def main(arguments: list[str] | None = None) -> int | None:
     """Exports; returns an exit code."""
     options = parse(arguments)
@@ -102,10 +111,15 @@ def main(arguments: list[str] | None = None) -> int | None:
         raise ValueError("--interpolate-groups needs --interpolate-from and --alpha")
     if (directory / "checkpoints").is_dir():
         raise ValueError(f"{directory} is a training run's folder; give another one")
-    for name in options.format:
-        file = CARD_FILE if name == _FOLDER else f"model{FORMATS[name].suffix}"
-        if (directory / file).exists() and not options.overwrite:
-            raise ValueError(f"{directory} holds a model already; --overwrite replaces it")
+    if options.stage != "b" and not set(options.format) & set(FORMATS):
+        raise ValueError(
+            f"--stage {options.stage} is of --format {' and '.join(FORMATS)}; a safetensors file "
+            f"holds both stages, and enhance --stage {options.stage} runs one"
+        )
+    files = [directory / file for name in options.format for file in _files(name)]
+    taken = next((path for path in files if path.exists()), None)
+    if taken is not None and not options.overwrite:
+        raise ValueError(f"{taken} exists already; --overwrite replaces it")
     model = _load(options)
     if _FOLDER in options.format:
         card = {name: value for name, value in model.card.items() if name != "generator"}

@@ -4,6 +4,7 @@ Any field of the config can be changed: --config.data.batch_size=8. Run the same
 on after an interruption.
 """
 
+import itertools
 import sys
 from pathlib import Path
 
@@ -18,6 +19,17 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Where checkpoints, logs and pic
 
 def main() -> int | None:
     """Parses the flags and trains; returns an exit code."""
+    if {"-h", "--help"} & set(sys.argv[1:]):
+        own = (_CONFIG, _WORKDIR)
+        print(
+            "\n".join(
+                [
+                    __doc__ or "",
+                    *(f"  --{flag.name}: {flags.FLAGS[flag.name].help}" for flag in own),
+                ]
+            )
+        )
+        return None
     _check_config_file(sys.argv[1:])
     try:
         rest = flags.FLAGS(sys.argv)
@@ -57,7 +69,7 @@ def main() -> int | None:
 
 def _check_config_file(arguments: list[str]) -> None:
     """Raises `ValueError` if --config names no file; ml_collections would say so in three lines."""
-    for argument, following in zip(arguments, [*arguments[1:], ""], strict=True):
+    for argument, following in itertools.pairwise([*arguments, ""]):
         flag, _, name = argument.partition("=")
         if flag.lstrip("-") == "config":
             path = Path(name or following)

@@ -11,7 +11,7 @@ from jax import lax
 
 from configs import duf16
 from supervegan_jax import benchmark, build
-from supervegan_jax.benchmarking import table
+from supervegan_jax.benchmarking import end_to_end, measure, table
 from supervegan_jax.benchmarking.limits import Limits
 from supervegan_jax.benchmarking.timing import in_turns
 from supervegan_jax.benchmarking.training import time_step
@@ -170,15 +170,46 @@ def test_a_step_is_timed_on_the_windows_of_its_network(truths):
         (["--output-size", "1280"], "--output-size 1280: WxH with multiples of 8"),
         (["--output-size", "1284x720"], "--output-size 1284x720"),
         (["--output-size", "0x720"], "--output-size 0x720"),
-        (["--json", "no/such/folder.json"], "no/such/folder.json: there is no folder no/such"),
+        (["--json", "no/such/folder.json"], "no/such/folder.json: there is no folder /"),
         (["--models", "nothing"], "no model 'nothing': accepted are fast_supervegan2, fast"),
         (["--models", "supervegan"], ", supervegan4_small, supervegan4, supervegan2, duf16,"),
-        (["--config", "configs/nothing.py"], "no config file 'configs/nothing.py'"),
+        (["--config", "configs/tiny.py"], "--measure is not of --config, which prints alone"),
+        (["--seconds", "nan"], "--seconds nan; more than 0"),
+        (["--json", "tests"], "tests is a folder; the name of a file is needed"),
+        (["--count-only", "--plot", "x.png"], "--plot needs times, and --count-only takes none"),
+        (["--models", "fsrcnn", "--stage", "a"], "--stage a: fsrcnn has stage b alone"),
     ],
 )
 def test_wrong_flags_are_told(words, message):
     with pytest.raises(ValueError, match=message):
         benchmark.main([*words, "--measure", "forward"])
+
+
+def test_what_would_measure_nothing_is_told():
+    with pytest.raises(ValueError, match=r"no config file 'configs/nothing\.py'"):
+        benchmark.main(["--config", "configs/nothing.py"])
+    words = ["--models", "supervegan4_small", "--output-size", "64x32"]
+    with pytest.raises(ValueError, match="--measure training is of --output-size 1280x720 alone"):
+        benchmark.main([*words, "--measure", "training"])
+
+
+def test_end_to_end_is_measured_as_asked_for(tmp_path, monkeypatch):
+    seen = []
+
+    def spied(job, messages):
+        seen.append(job.options)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(end_to_end, "enhance_video", spied)
+    monkeypatch.setattr(measure, "make_input", lambda size, folder: tmp_path / "in.mkv")
+    path = tmp_path / "speed.json"
+    words = ["--models", "fsrcnn,supervegan4_small", "--stage", "b", "--dtype", "bfloat16"]
+    words += ["--output-size", "64x32", "1280x720", "--batch-size", "2", "--seconds", "0.01"]
+    with pytest.raises(KeyboardInterrupt):
+        benchmark.main([*words, "--measure", "forward", "end-to-end", "--json", str(path)])
+    assert (seen[0].dtype, seen[0].batch_size) == ("bfloat16", 2)
+    (record,) = json.loads(path.read_text())  # what was measured before is kept
+    assert record["output"] == "64x32"
 
 
 def test_what_was_not_measured_is_a_dash():

@@ -304,6 +304,8 @@ def test_only_what_changed_is_trained_again(prepared, trainings, capsys):
     out = capsys.readouterr().out
     assert [line.split()[-1] for line in out.splitlines()[1:3]] == ["trained", "trained"]
     assert "too heavy, counted only" in out
+    experiment.main([*words[:-1], str(folder / "unmade"), "--dry-run"])
+    assert not (folder / "unmade").exists()
 
 
 def of_runtimes(workdir):

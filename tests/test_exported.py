@@ -7,13 +7,14 @@ import json
 import jax
 import numpy as np
 import pytest
-from enhancement_samples import random_frames, small_model
+from enhancement_samples import random_frames, small_model, small_system
 
 from supervegan_jax import export
 from supervegan_jax.enhancement.options import RunOptions
 from supervegan_jax.enhancement.runner import enhance_frames
 from supervegan_jax.exported.files import FORMATS, card_path, write_export
 from supervegan_jax.exported.network import difference, network_function
+from supervegan_jax.models.single_stage import as_variables
 from supervegan_jax.ops.resize import upsample_bicubic
 from supervegan_jax.video_input.frames import FrameFormat
 from supervegan_jax.weights import load_model
@@ -181,6 +182,29 @@ def test_detail_is_made_stronger_when_training_is_over(tmp_path):
         set_detail(dataclasses.replace(plain, params={"train": {}}), 2.0)
 
 
+@pytest.mark.parametrize(
+    ("name", "fields", "least"),
+    [("rlfn", {"width": 8, "blocks": 1}, 15), ("srvgg", {"width": 8, "layers": 1}, 1)],
+)
+def test_a_network_of_a_run_is_written_with_a_card_of_its_own(name, fields, least, tmp_path):
+    model = small_system(name, **fields)
+    assert "version" not in model.card  # as those of runs and of published files
+    path, _ = write_export(tmp_path, model, "stablehlo", "b")
+    read = load_model(str(path))
+    assert (read.scale, read.card["least_side"]) == (4, least)
+    windows = np.random.default_rng(1).random((2, 1, 15, 23, 3), np.float32)
+    wanted = model.generator.apply(as_variables(model.params), windows)
+    np.testing.assert_allclose(read.exported.call(windows), wanted, atol=1e-4)
+    halfway = interpolate(model, dataclasses.replace(model, params=zeros(model.params)), 0.5)
+    jax.tree.map(lambda x, y: np.testing.assert_allclose(x, y / 2), halfway.params, model.params)
+    with pytest.raises(ValueError, match="no stage B, and so no detail to shrink"):
+        set_detail(model, floor=1.0)
+
+
+def zeros(params):
+    return jax.tree.map(np.zeros_like, params)
+
+
 def test_the_command_writes_what_is_asked_for(exported, tmp_path, capsys):
     words = ["supervegan4_small", str(tmp_path), "--format", "safetensors", "stablehlo", "onnx"]
     export.main(words)
@@ -191,8 +215,17 @@ def test_the_command_writes_what_is_asked_for(exported, tmp_path, capsys):
     card = json.loads((tmp_path / "model.onnx.json").read_text())
     for field in ("generator", "colour", "training", "scores", "licence", "largest_difference"):
         assert card[field], field
-    with pytest.raises(ValueError, match="holds a model already"):
+    with pytest.raises(ValueError, match=r"model\.onnx exists already; --overwrite replaces it"):
         export.main([*words[:2], "--format", "onnx"])
+    for name, of in (("model.safetensors", "safetensors"), ("model.onnx.json", "onnx")):
+        alone = tmp_path / name.replace(".", "_")
+        alone.mkdir()
+        (alone / name).write_text("precious")
+        with pytest.raises(ValueError, match=rf"{name} exists already"):
+            export.main([words[0], str(alone), "--format", of])
+        assert (alone / name).read_text() == "precious"
+    with pytest.raises(ValueError, match="--stage a is of --format stablehlo and onnx"):
+        export.main([words[0], str(tmp_path / "again"), "--stage", "a"])
     with pytest.raises(ValueError, match="is exported already"):
         export.main([str(exported["onnx"]), str(tmp_path / "again")])
     with pytest.raises(ValueError, match="--step 3: supervegan4_small is no training run"):

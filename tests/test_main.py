@@ -98,6 +98,9 @@ def assert_one_line(done: subprocess.CompletedProcess[str], *words: str) -> None
 
 def test_wrong_flags_are_one_line(tmp_path):
     assert_one_line(run("--workdir", tmp_path), "--config is missing")
+    assert_one_line(run(), "--config is missing")
+    told = run("--config", "configs/tiny.py", "--help")
+    assert told.returncode == 0 and "--workdir" in told.stdout, told.stderr
     assert_one_line(tiny(tmp_path, "--config.data.btch_size=3"), "btch_size", "batch_size")
     assert_one_line(tiny(tmp_path, "--config.data.batch_size=many"), "batch_size", "many")
     assert_one_line(tiny(tmp_path), "data.records", "data.videos")

@@ -172,6 +172,12 @@ def test_files_without_votes_are_refused(votes, run_folder, tmp_path):
         main(["analyse", str(empty)])
     with pytest.raises(ValueError, match="would be written over"):
         main(["analyse", str(votes), "--json", str(votes)])
+    for name in ("votes.sqlite", "plan.json", "admin.token", "mturk.salt"):
+        with pytest.raises(ValueError, match=rf"{name} would be written over"):
+            main(["analyse", str(tmp_path), "--json", str(tmp_path / name)])
+    with pytest.raises(ValueError, match=r"rd\.json would be written over"):
+        json_path = str(run_folder / "rd.json")
+        main(["analyse", str(votes), "--rd", str(run_folder), "--json", json_path])
     with pytest.raises(ValueError, match="is a file; the plots need a folder"):
         main(["analyse", str(votes), "--plots", str(empty)])
     with pytest.raises(ValueError, match="codec 'av1'; this run has h264"):

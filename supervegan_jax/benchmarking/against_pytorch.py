@@ -40,7 +40,12 @@ class Comparison:
         return min(self.eager, self.compiled) / self.ours
 
 
-def _twin_module() -> Any:
+def load_twin() -> Any:
+    """The module of PyTorch's layers.
+
+    Raises:
+      ValueError: PyTorch or the checkout is missing.
+    """
     try:
         import torch
 
@@ -69,7 +74,7 @@ def compare_forward(
     Raises:
       ValueError: PyTorch is missing, or the twin's numbers differ.
     """
-    module = _twin_module()
+    module = load_twin()
     twin = module.Twin(model.generator, model.params)
     rng = np.random.default_rng(0)
     small = rng.random((1, FRAMES, 24, 32, 3), np.float32)
@@ -86,7 +91,7 @@ def compare_forward(
 
 def compare_training(model: LoadedModel, seconds: float) -> Comparison:
     """Times a step of the generator alone: both stages' squared errors, backward, Adam."""
-    module = _twin_module()
+    module = load_twin()
     count, side = _TRAINED
     rng = np.random.default_rng(0)
     windows = rng.random((count, FRAMES, side, side, 3), np.float32)

@@ -1,7 +1,7 @@
 """One record a network, stage and size: everything that is measured of it."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import jax.numpy as jnp
 
 from supervegan_jax import build
 from supervegan_jax.benchmarking import table
-from supervegan_jax.benchmarking.against_pytorch import compare_forward, compare_training
+from supervegan_jax.benchmarking.against_pytorch import compare_forward, compare_training, load_twin
 from supervegan_jax.benchmarking.counts import (
     OUTPUT_HEIGHT,
     OUTPUT_WIDTH,
@@ -61,12 +61,26 @@ def count(model: LoadedModel) -> dict[str, Any]:
     return {
         "model": model.card["name"],
         "parameters": count_parameters(model.generator),
-        "macs": frame_macs(model.generator),
+        "macs": frame_macs(model.generator, _stages(model)[-1]),
     }
 
 
-def measure(models: Sequence[LoadedModel], plan: Plan) -> tuple[list[dict[str, Any]], Limits]:
-    """Measures the machine and then the networks, and prints each record when it is there."""
+def measure(
+    models: Sequence[LoadedModel],
+    plan: Plan,
+    keep: Callable[[list[dict[str, Any]]], None] = lambda _: None,
+) -> tuple[list[dict[str, Any]], Limits]:
+    """Measures the machine and then the networks, and prints each record when it is there.
+
+    Args:
+      models: the networks.
+      plan: what is measured.
+      keep: gets all records so far whenever there is one more.
+
+    Raises:
+      ValueError: the plan does not fit a network, or the machine lacks the twin.
+    """
+    _check(models, plan)
     dtype = resolve(RunOptions(dtype=plan.dtype, batch_size=None)).dtype or "float32"
     limits = measure_limits(DTYPES[dtype], plan.seconds)
     print(
@@ -79,8 +93,29 @@ def measure(models: Sequence[LoadedModel], plan: Plan) -> tuple[list[dict[str, A
         for record in records(model, plan, limits):
             record |= {"limit_gmacs": limits.macs / 1e9, "limit_gbytes": limits.bytes / 1e9}
             found.append(record)
+            keep(found)
             print(table.line(record), flush=True)
     return found, limits
+
+
+def _check(models: Sequence[LoadedModel], plan: Plan) -> None:
+    """Refuses at once what would be told after minutes, or not at all."""
+    for model in models:
+        if not set(_stages(model)) & set(plan.stages):
+            raise ValueError(
+                f"--stage {' '.join(plan.stages)}: {model.card['name']} has stage "
+                f"{' and '.join(_stages(model))} alone"
+            )
+    if "forward" not in plan.measures and OUTPUT not in plan.outputs:
+        size = f"{OUTPUT_WIDTH}x{OUTPUT_HEIGHT}"
+        raise ValueError(f"--measure {' '.join(plan.measures)} is of --output-size {size} alone")
+    if plan.against_pytorch and any(_has_twin(m, s) for m in models for s in plan.stages):
+        load_twin()
+
+
+def _stages(model: LoadedModel) -> tuple[str, ...]:
+    generator: Any = model.generator
+    return generator.stages if model.exported is None else (model.exported.stage,)
 
 
 def records(model: LoadedModel, plan: Plan, limits: Limits) -> Iterator[dict[str, Any]]:
@@ -90,9 +125,7 @@ def records(model: LoadedModel, plan: Plan, limits: Limits) -> Iterator[dict[str
       ValueError: the plan does not fit the network.
     """
     for stage in plan.stages:
-        generator: Any = model.generator
-        known = generator.stages if model.exported is None else (model.exported.stage,)
-        if stage not in known:
+        if stage not in _stages(model):
             continue
         macs = frame_macs(model.generator, stage)
         for output in plan.outputs:
@@ -172,7 +205,8 @@ def _whole(
         path = make_input(size, plan.folder)
         expected = record.get("ms_per_frame") or 1e3
         frames = min(125, max(8, round(1e3 * plan.seconds / expected)))
-        measured["end_to_end_ms"] = 1e3 * seconds_of_a_frame(model, stage, path, frames)
+        seconds = seconds_of_a_frame(model, stage, path, frames, plan.batch_size, plan.dtype)
+        measured["end_to_end_ms"] = 1e3 * seconds
     config_path = config_file(record["model"])
     if "training" in plan.measures and config_path is not None:
         config = load_config(config_path)

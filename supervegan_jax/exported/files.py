@@ -12,6 +12,7 @@ from supervegan_jax.exported.network import difference
 from supervegan_jax.exported.onnx_file import read_onnx, write_onnx
 from supervegan_jax.exported.stablehlo import PLATFORMS, read_stablehlo, write_stablehlo
 from supervegan_jax.weights.model_file import (
+    CARD_VERSION,
     ExportedNetwork,
     LoadedModel,
     generator_from_fields,
@@ -86,10 +87,12 @@ def write_export(directory: Path, model: LoadedModel, name: str, stage: str) -> 
         sides = [f"{model.scale} * h", f"{model.scale} * w"]
         card = {
             **model.card,
+            "version": CARD_VERSION,
             **form.about,
             "stage": stage,
             "input": ["b", frames, "h", "w", 3],
             "output": ["b", *sides, 3],
+            "least_side": generator.least_side,
             "values": f"float32 RGB in [0, 1], {frames} frames in a row; the output is the middle "
             "one enlarged, and may leave [0, 1] slightly",
             "largest_difference": largest,
@@ -117,5 +120,5 @@ def read_export(path: Path) -> LoadedModel:
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
     network = ExportedNetwork(call, form.traceable, card["stage"], card["sha256"])
-    generator = generator_from_fields(card["generator"])
-    return LoadedModel(generator, {}, int(card["generator"]["scale"]), card, network)
+    generator: Any = generator_from_fields(card["generator"])
+    return LoadedModel(generator, {}, int(generator.scale), card, network)

@@ -20,8 +20,6 @@ from supervegan_jax.ops.space import depth_to_space
 SCALES = (2, 3, 4)
 NEGATIVE_SLOPE = 0.05
 ATTENTION_WIDTH = 16
-# The attention convolves with stride 2 and pools 7x7, neither of them padded: 15 pixels give one.
-LEAST_SIDE = 15
 
 
 class SpatialAttention(nn.Module):
@@ -82,6 +80,8 @@ class Rlfn(SingleStage):
     dtype: Any = jnp.float32
 
     frames = 1
+    # The attention convolves with stride 2 and pools 7x7, neither of them padded.
+    least_side = 15
 
     @nn.compact
     def __call__(self, x: jax.Array) -> jax.Array:
@@ -99,10 +99,10 @@ class Rlfn(SingleStage):
         if self.scale not in SCALES:
             raise ValueError(f"scale is {self.scale}; 2, 3 and 4 are accepted")
         self.check_windows(x)
-        if any(side < LEAST_SIDE for side in x.shape[2:4]):
+        least = self.least_side
+        if x.shape[2] < least or x.shape[3] < least:
             raise ValueError(
-                f"input of {x.shape[2]}x{x.shape[3]} pixels; RLFN needs at least "
-                f"{LEAST_SIDE}x{LEAST_SIDE}"
+                f"input of {x.shape[2]}x{x.shape[3]} pixels; RLFN needs at least {least}x{least}"
             )
         dtype = self.dtype
         first = y = Conv(self.width, dtype=dtype, name="input")(x[:, 0].astype(dtype))

@@ -23,6 +23,7 @@ class SingleStage(nn.Module):
     """
 
     stages: ClassVar[tuple[str, ...]] = ("b",)
+    least_side: ClassVar[int] = 1  # of an input, in pixels
     channels = 3  # of the images; a field where it can be chosen
     # What it reads for a frame: "window", the frames around it; "sequence", the frame and what it
     # made of those before; "peaks", the peak frame before, the frame and the peak frame after.

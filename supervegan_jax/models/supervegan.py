@@ -205,6 +205,7 @@ class SuperVegan(nn.Module):
 
     frames: ClassVar[int] = FRAMES  # of a window
     stages: ClassVar[tuple[str, ...]] = ("a", "b")
+    least_side: ClassVar[int] = 1  # of an input, in pixels
     channels: ClassVar[int] = 3  # of the images
     reading: ClassVar[str] = "window"
 

@@ -32,9 +32,14 @@ def run(arguments: argparse.Namespace) -> None:
     from supervegan_jax.study.analysis.equivalency import Options
     from supervegan_jax.study.analysis.job import analyse
     from supervegan_jax.study.analysis.screening import Rules
+    from supervegan_jax.study.folder import PLAN, SALT, TOKEN
+    from supervegan_jax.study.votes import FILE as VOTES
 
     if arguments.json is not None:
-        check_outputs([arguments.json], [arguments.votes])
+        votes = arguments.votes
+        inputs = [votes, *(votes / name for name in (VOTES, PLAN, TOKEN, SALT))]
+        inputs += [] if arguments.rd is None else [arguments.rd / "rd.json"]
+        check_outputs([arguments.json], inputs)
     if arguments.plots is not None and arguments.plots.exists() and not arguments.plots.is_dir():
         raise ValueError(f"{arguments.plots} is a file; the plots need a folder")
     if arguments.seed < 0:

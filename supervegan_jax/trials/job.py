@@ -2,6 +2,7 @@
 
 import json
 import math
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -50,13 +51,14 @@ def dry_run(
     if not rate > 0:
         raise ValueError(f"{rate / 1e9:g} GMAC/s; more than 0 is accepted")
     _check_results(config)
-    workspace = Workspace(workdir, KINDS)
     if config.results == RUNTIME:
         check_networks(config)
         return f"timed: {', '.join(config.models)}; {config.seconds:g} s a stage"
-    with workspace.locked():
-        trials, heavy, _ = _plan(config, records, clips, workspace, only)
-        done = [_is_done(workspace, trial) for trial in trials]
+    with tempfile.TemporaryDirectory() as elsewhere:
+        workspace = Workspace(workdir if workdir.exists() else Path(elsewhere), KINDS)
+        with workspace.locked():
+            trials, heavy, _ = _plan(config, records, clips, workspace, only)
+            done = [_is_done(workspace, trial) for trial in trials]
     lines = []
     for trial, finished in zip(trials, done, strict=True):
         step = trial.total_macs / trial.steps

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from flax import linen as nn
 
 from supervegan_jax.weights.model_file import LoadedModel, generator_from_fields
 
@@ -42,8 +43,7 @@ def interpolate(
             raise ValueError(
                 f"{model.card['name']} is exported already; give the network it was made of"
             )
-    # The floor is not learnt, and may be set when training is over.
-    if first.generator.clone(detail_floor=0.0) != second.generator.clone(detail_floor=0.0):
+    if _learnt(first.generator) != _learnt(second.generator):
         raise ValueError(
             f"{first.card['name']} and {second.card['name']} are not the same network: "
             f"{first.card['generator']} and {second.card['generator']}"
@@ -63,6 +63,11 @@ def interpolate(
     made_of |= {} if groups is None else {"groups": list(groups)}
     params = {name: jax.tree.map(mix, first.params[name], second.params[name]) for name in mixed}
     return _changed(second, {**second.params, **params}, {"interpolation": made_of})
+
+
+def _learnt(generator: nn.Module) -> nn.Module:
+    """Without the floor of the detail, which is not learnt and may be set when training is over."""
+    return generator.clone(detail_floor=0.0) if hasattr(generator, "detail_floor") else generator
 
 
 def set_detail(
@@ -93,6 +98,8 @@ def set_detail(
         params = {**model.params, "stage_b": {**model.params["stage_b"], "residual": last}}
         model = _changed(model, params, {"detail_gain": gain * model.card.get("detail_gain", 1)})
     if floor is not None:
+        if not hasattr(model.generator, "detail_floor"):
+            raise ValueError("the network has no stage B, and so no detail to shrink")
         fields = {**model.card["generator"], "detail_floor": floor}
         model = _changed(model, model.params, {"generator": fields})
         model = dataclasses.replace(model, generator=generator_from_fields(fields))

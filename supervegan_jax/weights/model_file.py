@@ -26,7 +26,7 @@ STORAGE_DTYPES: dict[str, Any] = {
 }
 # The format's names of them; its NumPy reader knows no bfloat16.
 _FILE_DTYPES = {"F16": np.float16, "BF16": jnp.bfloat16, "F32": np.float32}
-_VERSION = 1
+CARD_VERSION = 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -149,7 +149,7 @@ def save_model(
     content = save_tensors(stored)
     directory.mkdir(parents=True, exist_ok=True)
     card = {
-        "version": _VERSION,
+        "version": CARD_VERSION,
         "name": directory.name,
         **card,
         "generator": json.loads(json.dumps(fields)),
@@ -178,8 +178,8 @@ def read_card(path: Path) -> dict[str, Any]:
     missing = {"version", "name", "generator", "sha256"} - set(card if type(card) is dict else ())
     if missing:
         raise ValueError(f"{path} is no model card: it lacks {', '.join(sorted(missing))}")
-    if card["version"] != _VERSION:
-        raise ValueError(f"{path}: version {card['version']}; this program reads {_VERSION}")
+    if card["version"] != CARD_VERSION:
+        raise ValueError(f"{path}: version {card['version']}; this program reads {CARD_VERSION}")
     return dict(card)
 
 
