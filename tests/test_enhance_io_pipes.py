@@ -454,3 +454,14 @@ def _declared(fields):
     os.close(writer)
     with open(reader, "rb"):
         return y4m.read_header(Pipe(reader).read_line())
+
+
+def test_closed_pipes_are_told(tmp_path, monkeypatch):
+    source = open_source(make(tmp_path / "a.mkv", *X264, frames=2))
+    for name, use in (
+        ("stdin", lambda: open_source("-")),
+        ("stdout", lambda: open_sink("-", source, 2)),
+    ):
+        monkeypatch.setattr(sys, name, None)
+        with pytest.raises(ValueError, match=f"standard {name[3:]}put is closed"):
+            use()

@@ -107,6 +107,8 @@ def _seconds(value: float | Fraction | None) -> Fraction | None:
 
 
 def _open_pipe(span: Span, layout: Layout | None) -> Source:
+    if sys.stdin is None:  # so it is where a program was started with it closed
+        raise VideoError("standard input is closed")
     pipe = Pipe(sys.stdin.fileno())
     if not pipe.peek(1):
         raise VideoError("standard input is empty")

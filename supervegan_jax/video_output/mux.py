@@ -44,6 +44,8 @@ MP4_LIKE: Final = ("mp4", "m4v", "mov")
 WRAPPING: Final = ("mpegts", "mpeg")
 # Less is the rounding of timestamps.
 SHOWN_SECONDS: Final = 0.001
+# Streams lie in a file side by side, but not exactly.
+READ_ON_SECONDS: Final = 10
 PICTURE_TYPES: Final = {"mjpeg": ("jpg", "image/jpeg"), "png": ("png", "image/png")}
 
 
@@ -171,9 +173,16 @@ def command(
     """
     words = [ffmpeg.executable(), "-nostdin", "-hide_banner", "-v", "warning", "-y", "-copyts"]
     if plan.source is not None:
-        words += [*extra, "-i", ffmpeg.url(plan.source)]
+        words += [*extra, *_reading(plan), "-i", ffmpeg.url(plan.source)]
     words += [*video_input, *_arguments(plan, video, folder)]
     return words + _muxer_options(plan, video)
+
+
+def _reading(plan: Plan) -> list[str]:
+    """Keeps ffmpeg from reading a long source to its end for a part of its beginning."""
+    if plan.info is None or plan.end is None:
+        return []
+    return ["-t", f"{float(plan.end - plan.info.start_time) + READ_ON_SECONDS:.3f}"]
 
 
 def failure(code: int, said: str, name: str) -> Exception:

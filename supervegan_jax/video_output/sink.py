@@ -100,6 +100,8 @@ def open_sink(
     options = options or EncodeOptions()
     kind = format_of(path, output_format)
     piped = os.fspath(path) == "-"
+    if piped and sys.stdout is None:  # so it is where a program was started with it closed
+        raise ValueError("standard output is closed")
     if kind in SAMPLE_FORMATS:
         return SampleSink(sys.stdout.buffer, kind, fmt, source, options, drop)
     target = Path(path) if piped else check_target(Path(path), source, overwrite)
