@@ -20,15 +20,9 @@ _WORKDIR = flags.DEFINE_string("workdir", None, "Where checkpoints, logs and pic
 def main() -> int | None:
     """Parses the flags and trains; returns an exit code."""
     if {"-h", "--help"} & set(sys.argv[1:]):
-        own = (_CONFIG, _WORKDIR)
-        print(
-            "\n".join(
-                [
-                    __doc__ or "",
-                    *(f"  --{flag.name}: {flags.FLAGS[flag.name].help}" for flag in own),
-                ]
-            )
-        )
+        print(__doc__)
+        for flag in (_CONFIG, _WORKDIR):
+            print(f"  --{flag.name}: {flags.FLAGS[flag.name].help}")
         return None
     _check_config_file(sys.argv[1:])
     try:

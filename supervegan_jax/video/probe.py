@@ -119,7 +119,7 @@ def probe(
     names = demuxer[1].split(",")
     if names[0].endswith("_pipe") or set(names) & NOT_VIDEO:
         raise VideoError(f"{path} is not a video: ffmpeg takes it for {demuxer[1]}")
-    if not any(map(VIDEO_STREAM.match, text.split("  Stream #0:"))):
+    if not any(map(VIDEO_STREAM.match, _streams(text))):
         raise VideoError(f"{path} has no video stream")
     frame = FIRST_FRAME.search(text)
     rate = re.search(r"config in time_base: \S+, frame_rate: (\d+)/(\d+)", text)
@@ -163,10 +163,13 @@ def _show_first_frame(
     return subprocess.run(command, input=given or b"", capture_output=True, check=False)
 
 
+def _streams(text: str) -> list[str]:
+    return re.split(r"^ *Stream #0:", text, flags=re.MULTILINE)
+
+
 def _unseen(text: str, frame: re.Match[str]) -> Unseen:
     location = "unknown" if frame[2] in (None, "unspecified") else frame[2]
-    streams = re.split(r"^  Stream #0:", text, flags=re.MULTILINE)
-    video = next(words for words in streams if VIDEO_STREAM.match(words))
+    video = next(words for words in _streams(text) if VIDEO_STREAM.match(words))
     crop = re.search(r"^ *Frame Cropping: (\d+)/(\d+)/(\d+)/(\d+)", video, re.MULTILINE)
     if crop is None:
         return Unseen(location)

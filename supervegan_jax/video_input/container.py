@@ -279,7 +279,7 @@ class ContainerSource:
         selected = None if self.end is None else math.ceil(self.end / self.time_base)
         ends = (selected, None if self._offset else self._last_end)
         left = [end - pts for end in ends if end is not None and end > pts]
-        return min([frame.duration, *left])
+        return min([frame.duration or 0, *left])
 
     def _refuse_fields(self, fields: _Marks, index: int) -> None:
         if fields.first is not None and index < FRAMES_REFUSED_IF_INTERLACED:
