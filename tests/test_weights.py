@@ -99,7 +99,7 @@ def test_a_training_workdir_gives_its_averaged_parameters(tmp_path, params):
     leaves = zip(jax.tree.leaves(exported.params), jax.tree.leaves(params), strict=True)
     for ours, theirs in leaves:
         np.testing.assert_allclose(ours, theirs + 10, rtol=1e-6)
-    with pytest.raises(ValueError, match="holds a model already; --overwrite replaces it"):
+    with pytest.raises(ValueError, match=r"out/model\.safetensors exists already; --overwrite"):
         export.main([str(workdir), str(tmp_path / "out")])
     export.main([str(workdir), str(tmp_path / "out"), "--overwrite"])
     assert load_model(str(tmp_path / "out")).card["dtype"] == "float16"
