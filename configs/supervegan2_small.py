@@ -4,8 +4,8 @@ python -m supervegan_jax.main --config configs/supervegan2_small.py \
     --config.data.records=RECORDS --workdir runs/supervegan2_small
 
 The shipped weights took the route in docs/training.md, in 2.1 hours on 2 CPU cores and minutes on
-a GPU; the README has their scores. This recipe is that route made straight: two hours on 2 cores, to
-6 % more LPIPS by AlexNet and 2 % less by VGG-16 (docs/search.md, 15,500 of its 16,500 steps).
+a GPU; the README has their scores. This recipe is that route made straight: two hours on 2 cores,
+to 6 % more LPIPS by AlexNet and 2 % less by VGG-16 (docs/search.md, 15,500 of its 16,500 steps).
 """
 
 from ml_collections import ConfigDict
