@@ -3,8 +3,6 @@
 import io
 from pathlib import Path
 
-import jax
-
 from supervegan_jax.enhancement.job import Job, enhance_video
 from supervegan_jax.enhancement.options import RunOptions
 from supervegan_jax.video.encoder import encode_at_bitrate
@@ -29,29 +27,13 @@ def make_input(size: tuple[int, int], folder: Path) -> Path:
     return path
 
 
-def seconds_of_a_frame(
-    model: LoadedModel,
-    stage: str,
-    path: Path,
-    frames: int,
-    batch_size: int | None = None,
-    dtype: str | None = None,
-) -> float:
-    """Decoding, network and encoding, for each of the first `frames` frames; compiling left out.
-
-    Args:
-      model, stage: what enhances.
-      path: the video.
-      frames: how many of it.
-      batch_size, dtype: as `enhance` takes them; None are its own.
-    """
+def seconds_of_a_frame(model: LoadedModel, options: RunOptions, path: Path, frames: int) -> float:
+    """Decoding, network and encoding, for each of the first `frames` frames; compiling left out."""
     job = Job(
         str(path),
         str(path.with_name("enhanced.mp4")),
         model,
-        RunOptions(
-            stage=stage, devices=(jax.local_devices()[0],), batch_size=batch_size, dtype=dtype
-        ),
+        options,
         EncodeOptions(),
         duration=frames * _FRAME_SECONDS,
         overwrite=True,

@@ -34,10 +34,11 @@ from supervegan_jax.video_input.samples import RawVideo
 from supervegan_jax.video_input.source import Source, open_source
 from supervegan_jax.video_input.truncation import BrokenStream
 from supervegan_jax.video_output import encoding as encoders
-from supervegan_jax.video_output import mux, partial_work
+from supervegan_jax.video_output import partial_work
 from supervegan_jax.video_output.encoding import EncodeOptions
 from supervegan_jax.video_output.file_sink import FileSink
 from supervegan_jax.video_output.pipe_sink import SAMPLE_FORMATS
+from supervegan_jax.video_output.plan import copied_streams
 from supervegan_jax.video_output.sink import Sink, check_target, format_of, open_sink
 from supervegan_jax.weights.load import load_model
 from supervegan_jax.weights.model_file import LoadedModel
@@ -184,7 +185,7 @@ def _describe_output(
             f"video    {chosen.codec}, crf {chosen.crf:g}, preset {chosen.preset}, {chosen.pix_fmt}"
         ]
         info = source.info
-        kept = [] if info is None else list(mux.copied_streams(info, job.drop))
+        kept = [] if info is None else list(copied_streams(info, job.drop))
         kept = [stream for stream in kept if info is None or stream != info.video]
         lines.append(f"copied   {', '.join(map(str, kept)) or 'no other streams'}")
     with tempfile.TemporaryDirectory() as folder:

@@ -55,6 +55,10 @@ class _Marks:
         self.count += 1
         self.first = timestamp if self.first is None else min(self.first, timestamp)
 
+    def frames_from(self) -> str:
+        """For notes on frames that go on like that."""
+        return f"{self.count} frame{'s' * (self.count > 1)} from {float(self.first or 0):.3f} s on"
+
     def __str__(self) -> str:
         return f"{float(self.first or 0):.3f} s ({self.count} place{'s' * (self.count > 1)})"
 
@@ -252,14 +256,13 @@ class ContainerSource:
             raise VideoError(f"{self.name}: no frame lies in the selected time")
         if fields.first is not None:
             self.notes.append(
-                f"{fields.count} frame{'s' * (fields.count > 1)} from {float(fields.first):.3f} s "
-                "on are marked as interlaced and were enhanced as whole pictures"
+                f"{fields.frames_from()} are marked as interlaced and were enhanced as whole "
+                "pictures"
             )
         if colours.first is not None:
             self.notes.append(
-                f"{colours.count} frame{'s' * (colours.count > 1)} from {float(colours.first):.3f} "
-                f"s on are tagged with other colours than {self.format.matrix}, in which all of "
-                "them are kept"
+                f"{colours.frames_from()} are tagged with other colours than "
+                f"{self.format.matrix}, in which all of them are kept"
             )
         if self._restarts.first is not None:
             self.notes.append(

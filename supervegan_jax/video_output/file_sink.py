@@ -11,7 +11,7 @@ from typing import Any
 from supervegan_jax.video_input.frames import VideoFrame
 from supervegan_jax.video_input.source import Source
 from supervegan_jax.video_output import fit, mux, partial_work, segments
-from supervegan_jax.video_output.mux import Plan
+from supervegan_jax.video_output.plan import Plan
 from supervegan_jax.video_output.segments import SegmentWriter, VideoSettings
 
 

@@ -18,7 +18,7 @@ from supervegan_jax.video_input.media import StreamInfo
 from supervegan_jax.video_input.source import Source
 from supervegan_jax.video_output import mux, segments
 from supervegan_jax.video_output.encoding import CONTAINERS
-from supervegan_jax.video_output.mux import BRANDS, MP4_LIKE, Plan
+from supervegan_jax.video_output.plan import BRANDS, MP4_LIKE, Plan, tag_name
 from supervegan_jax.video_output.segments import Joined, SegmentWriter, VideoSettings
 
 CANDIDATES: Final = ("mkv", "mp4", "mov", "ts", "webm")
@@ -153,12 +153,12 @@ def _left_out(plan: Plan, file: av.container.InputContainer) -> tuple[str, ...]:
                 lost.append(f"the title of {stream}")
             if language not in ("und", tags.get("language")):
                 lost.append(f"the language of {stream}")
-    keys = {mux.tag_name(key) for key in file.metadata}
+    keys = {tag_name(key) for key in file.metadata}
     # In a transport stream the title is that of the programme.
     keys |= {*BRANDS, "encoder", *["title"] * (plan.container in ("ts", "m2ts"))}
     values = set(file.metadata.values())
     given = plan.info.metadata.items()
-    names = [k for k, v in given if mux.tag_name(k) not in keys and v not in values]
+    names = [k for k, v in given if tag_name(k) not in keys and v not in values]
     if names:
         beside = " beside cover art" * bool(plan.container in MP4_LIKE and covers)
         lost.append(f"the tag{'s' * (len(names) > 1)} {', '.join(names)}{beside}")

@@ -20,7 +20,7 @@ from supervegan_jax.video_input.source import Source
 from supervegan_jax.video_output import encoding as encoders
 from supervegan_jax.video_output import fit, mux, segments
 from supervegan_jax.video_output.encoding import CONTAINERS, EncodeOptions
-from supervegan_jax.video_output.mux import Plan
+from supervegan_jax.video_output.plan import Plan, copied_streams
 from supervegan_jax.video_output.segments import Joined, VideoSettings
 
 SAMPLE_FORMATS: Final = ("y4m", "rawvideo")
@@ -141,7 +141,7 @@ def _sample_notes(
     kind: str, fmt: FrameFormat, source: Source, stored: str, drop: Sequence[int]
 ) -> tuple[str, ...]:
     notes = []
-    kept = () if source.info is None else mux.copied_streams(source.info, drop)
+    kept = () if source.info is None else copied_streams(source.info, drop)
     others = [str(stream) for stream in kept if source.info and stream is not source.info.video]
     if others:
         notes.append(f"{kind} holds the video alone; left out: {', '.join(others)}")

@@ -11,11 +11,11 @@ from supervegan_jax.video_input.frames import FrameFormat, VideoFrame
 from supervegan_jax.video_input.media import StreamInfo
 from supervegan_jax.video_input.source import Source
 from supervegan_jax.video_output import encoding as encoders
-from supervegan_jax.video_output import mux, partial_work
+from supervegan_jax.video_output import partial_work
 from supervegan_jax.video_output.encoding import EncodeOptions
 from supervegan_jax.video_output.file_sink import FileSink
-from supervegan_jax.video_output.mux import Plan
 from supervegan_jax.video_output.pipe_sink import SAMPLE_FORMATS, SampleSink, StreamSink
+from supervegan_jax.video_output.plan import Plan, copied_streams
 from supervegan_jax.video_output.segments import VideoSettings
 
 # What ffmpeg calls the formats that have another name here.
@@ -121,7 +121,7 @@ def open_sink(
 
 def _plan(source: Source, container: str, drop: Sequence[int], piped: bool) -> Plan:
     """What is copied beside the video: tags alone from a pipe, which can be read only once."""
-    kept = () if source.info is None else mux.copied_streams(source.info, drop)
+    kept = () if source.info is None else copied_streams(source.info, drop)
     _check_pipe(source, kept)
     plan = Plan(
         source=None if source.info is None else source.path,
