@@ -1,5 +1,6 @@
 """Checkpoints: atomic, checksummed, verified when read; the only file that uses orbax."""
 
+import shutil
 import sys
 import zlib
 from collections.abc import Iterator
@@ -11,6 +12,7 @@ import jax
 import numpy as np
 from absl import logging
 from orbax.checkpoint import v1 as ocp
+from orbax.checkpoint.utils import TMP_DIR_SUFFIX
 
 Flat = dict[str, np.ndarray]
 
@@ -67,11 +69,15 @@ class Checkpoints:
         """
         self.directory = Path(directory).absolute()
         self._unreadable: set[int] = set()
+        if not read_only and jax.process_index() == 0:
+            # orbax would do it in a thread, which fails if the program ends before it.
+            for left in self.directory.glob(f"*{TMP_DIR_SUFFIX}*"):
+                shutil.rmtree(left)
         with _quiet_orbax():
             self._checkpointer = ocp.training.Checkpointer(
                 self.directory,
                 preservation_policy=ocp.training.preservation_policies.LatestN(keep),
-                cleanup_tmp_directories=not read_only,
+                cleanup_tmp_directories=False,
             )
 
     def steps(self) -> list[int]:
