@@ -10,6 +10,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
 
+_READER_LEFT = 128 + 13  # as a shell tells SIGPIPE
+
 
 class Parser(argparse.ArgumentParser):
     """Command lines whose errors are one line, like every other error."""
@@ -66,15 +68,37 @@ def run(command: Callable[[], int | None]) -> None:
         if isinstance(stream, io.TextIOWrapper):
             # A file's name may be any bytes, which are told even where they are no text.
             stream.reconfigure(errors="backslashreplace")
+    code = _exit_code(command)
+    sys.exit(_READER_LEFT if _reader_left() and not code else code)
+
+
+def _exit_code(command: Callable[[], int | None]) -> int | str:
     try:
-        sys.exit(command() or 0)
+        return command() or 0
+    except SystemExit as end:  # of --help
+        return end.code or 0
+    except BrokenPipeError:  # of standard output: other pipes' are told by name
+        _reader_left()
+        return _READER_LEFT
     except (ValueError, OSError) as error:
         message = " ".join(str(error).split()) or type(error).__name__
         print(f"error: {message}", file=sys.stderr)
-        sys.exit(2)
+        return 2
     except KeyboardInterrupt:
         print("interrupted", file=sys.stderr)
-        sys.exit(130)
+        return 130
+
+
+def _reader_left() -> bool:
+    """Whether nobody takes what is still to be printed, as behind `| head`: no failure of ours."""
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        # It goes nowhere, or Python would complain when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return True
+    return False
 
 
 def keep_compiled_programs() -> None:

@@ -4,6 +4,7 @@ Every frame comes out once with its own timestamp; other streams are copied. Run
 again to go on after an interruption. INPUT and OUTPUT may be "-" for a pipe (Y4M on the way out).
 """
 
+import signal
 import sys
 
 from supervegan_jax.command_line import run
@@ -63,6 +64,8 @@ def main(arguments: list[str] | None = None) -> int | None:
 
 def command() -> None:
     """The installed command `supervegan-enhance`."""
+    # Whoever ends it so is told what is kept, and no temporary files stay, as after Ctrl-C.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     run(main)
 
 

@@ -3,6 +3,7 @@
 import argparse
 import ctypes
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -105,3 +106,29 @@ def test_large_blocks_are_kept_unless_the_user_says_otherwise(environment, mappe
     command = [sys.executable, "-c", _MAPPED]
     printed = subprocess.check_output(command, env=plain | environment, text=True)
     assert printed.split() == mapped.split()
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("lines", [3, 100_000])
+def test_a_reader_that_has_enough_is_no_failure(lines, unbuffered):
+    printing = f"run(lambda: [print(i) for i in range({lines})] and None)"
+    program = f"from supervegan_jax.command_line import run; {printing}"
+    with subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+    ) as process:
+        process.stdout.close()
+        assert process.stderr.read() == b""
+    assert process.returncode == 128 + signal.SIGPIPE
+
+
+def test_the_end_that_help_asks_for_goes_through():
+    program = (
+        "from supervegan_jax.command_line import Parser, run; run(lambda: Parser().parse_args())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "--help"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("usage:") and not done.stderr

@@ -53,14 +53,15 @@ def test_interrupted_by_hand_it_says_what_is_kept(run, command, tmp_path):
     # Long enough not to be done before the signal arrives.
     source = make(tmp_path / "a.mkv", *X264, frames=1200)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    for awaited, kept in (("manifest.json", 0), ("000000.segment", 1)):
+    moments = ("manifest.json", 0, signal.SIGTERM), ("000000.segment", 1, signal.SIGINT)
+    for awaited, kept, ended_by in moments:
         process = subprocess.Popen(**command(source, tmp_path / "out.mkv"), **pipes)
         waited = time.monotonic() + 60
         while not (tmp_path / "out.mkv.partial" / awaited).exists():
             assert process.poll() is None and time.monotonic() < waited
             time.sleep(0.005)
         time.sleep(0.0 if kept else 0.5)
-        process.send_signal(signal.SIGINT)
+        process.send_signal(ended_by)
         said = process.communicate()
         assert process.returncode == 130, said
         assert said[0] == ""
