@@ -35,6 +35,11 @@ def test_alpha_rises_linearly_over_the_second_phase_per_step(phases):
     assert float(phases[0].blend_alpha(1)) == 0.0
 
 
+def test_groups_are_trained_since_the_first_phase_that_has_them(phases):
+    since = [{group: p.trained_since(group) for group in p.trains} for p in phases]
+    assert since == [{"stage_a": 0}, *[{"stage_a": 0, "stage_b": 3}] * 2]
+
+
 def test_ablations():
     (only,) = make_phases(tuple(PHASES), PHASES, "no_prog")
     assert (only.name, only.first_step, only.steps, only.alpha) == ("full", 0, 10, (1.0, 1.0))

@@ -234,6 +234,21 @@ def test_ema_is_the_weighted_mean(state, steps, frozen):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
 
 
+def test_the_average_of_a_group_warms_up_when_its_training_begins(phases, state, system, frozen):
+    late = dataclasses.replace(phases[1], first_step=5_000, since=(0, 5_000))
+    assert late.trains == ("stage_a", "stage_b")
+    start = state._replace(step=jnp.int32(5_000))
+    new, _ = train_step(start, random_batch(0), frozen, system=system, phase=late)
+    for group, decay in (("stage_a", 0.9), ("stage_b", 0.1)):  # the system's, and 1 / 10
+        expected = jax.tree.map(
+            lambda old, p, d=decay: d * old + (1 - d) * p, state.ema[group], new.params[group]
+        )
+        for ours, theirs in zip(
+            jax.tree.leaves(new.ema[group]), jax.tree.leaves(expected), strict=True
+        ):
+            np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+
+
 def test_accumulated_gradients_equal_the_whole_batch(phases, state, steps, frozen):
     start = state._replace(step=jnp.int32(4))
     whole, metrics = steps[1](start, random_batch(0), frozen)

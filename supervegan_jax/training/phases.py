@@ -22,6 +22,8 @@ class Phase:
       trains: the generator's parameter groups it changes.
       alpha: the blending parameter at its first step and the value it moves to (Eq. 5).
       weights: (term, weight) pairs of the generator's loss (Eq. 6).
+      since: the global step from which on each group of `trains` has been trained, by this phase
+        or one before it; () is `first_step` for all.
     """
 
     name: str
@@ -30,6 +32,11 @@ class Phase:
     trains: tuple[str, ...]
     alpha: tuple[float, float]
     weights: tuple[tuple[str, float], ...]
+    since: tuple[int, ...] = ()
+
+    def trained_since(self, group: str) -> int:
+        """The global step from which on a group of `trains` has been trained."""
+        return dict(zip(self.trains, self.since, strict=False)).get(group, self.first_step)
 
     @property
     def end(self) -> int:
@@ -71,6 +78,7 @@ def make_phases(
     if ablation not in ABLATIONS:
         raise ValueError(f"ablation {ablation!r}; accepted are {', '.join(map(repr, ABLATIONS))}")
     phases: list[Phase] = []
+    since: dict[str, int] = {}
     step = 0
     for name in names:
         if name not in fields:
@@ -80,13 +88,17 @@ def make_phases(
         weights = dict(values["weights"])
         if ablation == "no_mse_a" and phases:
             weights |= dict.fromkeys(("mse_a", "mse_a_enlarged", "flicker_a_enlarged"), 0.0)
+        trains = tuple(values["trains"])
+        for group in trains:
+            since.setdefault(group, step)
         phase = Phase(
             name,
             step,
             int(values["steps"]),
-            tuple(values["trains"]),
+            trains,
             (float(values["alpha"][0]), float(values["alpha"][1])),
             tuple(sorted((term, float(weight)) for term, weight in weights.items())),
+            tuple(since[group] for group in trains),
         )
         phases.append(phase)
         step = phase.end

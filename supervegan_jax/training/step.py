@@ -248,14 +248,12 @@ def train_step(
             params[group], grads[group], moments[group], system, rate
         )
     params = with_statistics(params, measured)
-    # The average forgets faster at first, so that it is never mostly the initial weights.
-    decay = jnp.minimum(system.ema_decay, (1.0 + state.step) / (10.0 + state.step))
-    ema = {
-        group: optax.incremental_update(params[group], state.ema[group], 1 - decay)
-        if group in phase.trains
-        else state.ema[group]
-        for group in params
-    }
+    ema = dict(state.ema)
+    for group in phase.trains:
+        # The average forgets faster at first, so that it is never mostly the initial weights.
+        done = state.step - phase.trained_since(group)
+        decay = jnp.minimum(system.ema_decay, (1.0 + done) / (10.0 + done))
+        ema[group] = optax.incremental_update(params[group], state.ema[group], 1 - decay)
     discriminator, d_moments = state.discriminator, state.discriminator_moments
     if phase.adversarial:
         discriminator, d_moments = _apply_updates(
