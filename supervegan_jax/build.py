@@ -27,7 +27,7 @@ from supervegan_jax.models.vgg import VGG
 from supervegan_jax.pretrained.vgg_weights import load_vgg
 from supervegan_jax.training.checkpoints import flatten, unflatten
 from supervegan_jax.training.loop import Batches
-from supervegan_jax.training.optimizers import make_optimizer, make_schedule
+from supervegan_jax.training.optimizers import halfway, make_optimizer, make_schedule
 from supervegan_jax.training.phases import Phase, make_phases
 from supervegan_jax.training.state import state_shapes
 from supervegan_jax.training.step import train_step
@@ -71,8 +71,14 @@ def build_model(config: ConfigDict) -> nn.Module:
 def build_system(config: ConfigDict, phases: tuple[Phase, ...]) -> System:
     """Networks, losses and optimizers."""
     dtype, optimizer = compute_dtype(config), config.optimizer
+    # Where all is trained at once the rate still falls when it would in phases.
+    planned = make_phases(config.phase_names, config.phases.to_dict())
     schedule = partial(
-        make_schedule, phases, kind=optimizer.schedule, warmup_steps=optimizer.warmup_steps
+        make_schedule,
+        phases,
+        kind=optimizer.schedule,
+        warmup_steps=optimizer.warmup_steps,
+        drop_step=halfway(planned[-1]),
     )
     discriminator, shown = build_discriminator(config, dtype)
     learning_rate = schedule(

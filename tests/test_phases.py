@@ -44,6 +44,20 @@ def test_ablations():
     (only,) = make_phases(tuple(PHASES), PHASES, "no_prog")
     assert (only.name, only.first_step, only.steps, only.alpha) == ("full", 0, 10, (1.0, 1.0))
     assert dict(only.weights)["adversarial"] == 1e-3
+    # Of a recipe whose last phase leaves stage A alone, stage A is trained all the same.
+    narrow = {
+        "first": {"steps": 4, "trains": ("stage_a",), "alpha": (0, 0), "weights": {"mse_a": 2.0}},
+        "last": {
+            "steps": 6,
+            "trains": ("stage_b",),
+            "alpha": (1, 1),
+            "weights": {"mse_a": 0.0, "mse": 1.0, "perceptual": 0.5},
+        },
+    }
+    (only,) = make_phases(tuple(narrow), narrow, "no_prog")
+    assert (only.trains, only.end) == (("stage_a", "stage_b"), 10)
+    assert dict(only.weights) == {"mse_a": 2.0, "mse": 1.0, "perceptual": 0.5}
+    assert only.trained_since("stage_b") == 0
     weights = [dict(p.weights).get("mse_a") for p in make_phases(tuple(PHASES), PHASES, "no_mse_a")]
     assert weights == [1.0, 0.0, 0.0]
 

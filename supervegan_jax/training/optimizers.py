@@ -21,16 +21,18 @@ def make_schedule(
     learning_rate: float,
     final_learning_rate: float,
     warmup_steps: int = 0,
+    drop_step: int | None = None,
 ) -> Schedule:
     """The learning rate as a function of the global step.
 
     Args:
       phases: the phases of the run.
-      kind: "drop" falls to the final rate halfway through the last phase; "cosine" falls along a
-        half cosine over the run; "constant" never falls.
+      kind: "drop" falls to the final rate at `drop_step`; "cosine" falls along a half cosine over
+        the run; "constant" never falls.
       learning_rate: after the warm-up.
       final_learning_rate: where it falls to.
       warmup_steps: linear rise from 0 at the beginning of every phase.
+      drop_step: None is halfway through the last phase.
 
     Raises:
       ValueError: an unknown kind or a rate that is not positive.
@@ -41,14 +43,14 @@ def make_schedule(
         raise ValueError(
             f"learning rates {learning_rate} and {final_learning_rate}; both must be positive"
         )
-    last, end = phases[-1], phases[-1].end
-    half = last.first_step + last.steps // 2
+    end = phases[-1].end
+    drop = halfway(phases[-1]) if drop_step is None else drop_step
     starts = np.array([phase.first_step for phase in phases])
 
     def schedule(step: jax.Array) -> jax.Array:
         s = step.astype(jnp.float32)
         if kind == "drop":
-            rate = jnp.where(step < half, learning_rate, final_learning_rate)
+            rate = jnp.where(step < drop, learning_rate, final_learning_rate)
         elif kind == "cosine":
             fall = 0.5 * (1 + jnp.cos(jnp.pi * jnp.clip(s / end, 0, 1)))
             rate = final_learning_rate + (learning_rate - final_learning_rate) * fall
@@ -59,6 +61,11 @@ def make_schedule(
         return (rate * rise).astype(jnp.float32)
 
     return schedule
+
+
+def halfway(phase: Phase) -> int:
+    """The global step in the middle of a phase."""
+    return phase.first_step + phase.steps // 2
 
 
 def make_optimizer(b1: float, b2: float, max_gradient_norm: float) -> optax.GradientTransformation:

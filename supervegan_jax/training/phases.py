@@ -68,8 +68,9 @@ def make_phases(
     Args:
       names: the order of the phases.
       fields: for each name `steps`, `trains`, `alpha` (start, end) and `weights` by term.
-      ablation: "no_prog" trains with all losses from step 0 and no blending, for as many steps in
-        all (V-F1); "no_mse_a" drops the loss on stage A after the first phase.
+      ablation: "no_prog" trains everything with all losses from step 0 and no blending, for as
+        many steps in all (V-F1); a loss that several phases have weighs as in the last of them.
+        "no_mse_a" drops the loss on stage A after the first phase.
 
     Raises:
       ValueError: a name without fields, a negative length, no step at all, nothing to train, a
@@ -104,10 +105,24 @@ def make_phases(
         step = phase.end
     if step == 0:
         raise ValueError("the phases have no steps at all")
-    if ablation == "no_prog":
-        last = phases[-1]
-        return (Phase(last.name, 0, step, last.trains, (1.0, 1.0), last.weights),)
-    return tuple(phase for phase in phases if phase.steps)
+    phases = [phase for phase in phases if phase.steps]
+    return (_all_at_once(phases),) if ablation == "no_prog" else tuple(phases)
+
+
+def _all_at_once(phases: Sequence[Phase]) -> Phase:
+    """One phase as long as all, with everything they train and all their losses."""
+    weights: dict[str, float] = {}
+    for phase in phases:
+        for term, weight in phase.weights:
+            weights[term] = weight or weights.get(term, 0.0)
+    return Phase(
+        phases[-1].name,
+        0,
+        phases[-1].end,
+        tuple(dict.fromkeys(group for phase in phases for group in phase.trains)),
+        (1.0, 1.0),
+        tuple(sorted(weights.items())),
+    )
 
 
 def _check(name: str, values: Mapping[str, Any]) -> None:
