@@ -67,7 +67,9 @@ def get_config() -> ConfigDict:
     c = ConfigDict()
     c.seed = 0  # of weights, batches and crops
     c.compute_dtype = "float32"  # of features: float32 or bfloat16; parameters stay float32
-    c.parallel = "pmap"  # how devices are used: pmap or jit (NamedSharding); training.parallel
+    # How devices are used: pmap, or jit (NamedSharding), which networks and losses need whose
+    # examples depend on each other; training.parallel
+    c.parallel = "pmap"
 
     # models.build_generator: the class and its fields.
     c.model = model("supervegan4")
@@ -119,7 +121,7 @@ def get_config() -> ConfigDict:
     c.optimizer.b2 = 0.999
     c.optimizer.max_gradient_norm = 0.0  # longer gradients are scaled down; 0 leaves them
     c.optimizer.ema_decay = 0.999  # of the averaged generator, which is evaluated and exported
-    c.optimizer.accumulate = 1  # micro-batches a step
+    c.optimizer.accumulate = 1  # micro-batches a step; batch normalisation is of each
 
     # supervegan_jax.data: where batches come from.
     c.data = ConfigDict()

@@ -18,6 +18,7 @@ def get_config() -> ConfigDict:
     """The authors' recipe, as far as the paper tells it, on this project's data."""
     c = base.get_config()
     c.model = base.model("duf16")
+    c.parallel = "jit"  # batch normalisation is of the whole batch
     c.phase_names = ("train",)
     c.phases = base.one_phase(300_000, huber=1.0)
     c.optimizer.learning_rate = 1e-3

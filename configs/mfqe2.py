@@ -23,6 +23,7 @@ def get_config() -> ConfigDict:
     """The authors' recipe on this project's data."""
     c = base.get_config()
     c.model = base.model("mfqe2")
+    c.parallel = "jit"  # batch normalisation is of the whole batch
     c.phase_names = ("motion", "quality")
     motion = {"motion_compensation": 1.0, "mse": SMALL}
     quality = {"motion_compensation": SMALL, "mse": 1.0}

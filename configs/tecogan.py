@@ -20,6 +20,7 @@ def get_config() -> ConfigDict:
     """The authors' recipe, as far as it is told, on this project's data."""
     c = base.get_config()
     c.model = base.model("tecogan")
+    c.parallel = "jit"  # the discriminator's normalisation is of the whole batch
     c.phase_names = ("frvsr", "full")
     # Where their frames lie in [-1, 1], squares are 4 times and differences twice ours.
     weights = {"mse": 4.0, "warp": 1.0}

@@ -108,6 +108,26 @@ def build_system(config: ConfigDict, phases: tuple[Phase, ...]) -> System:
     )
 
 
+def sees_whole_batches(config: ConfigDict) -> str:
+    """The field, with its value, by which examples of one batch depend on each other; "" if none.
+
+    Batch normalisation and means over all logits are of what one program sees: all of the batch
+    under `jit`, a device's part of it under `pmap`.
+    """
+    fields = config.discriminator
+    joint = {
+        "model.name": config.model.name in ("duf", "mfqe"),
+        "discriminator.input": fields.input == "triplets",
+        "discriminator.kind": fields.input == "image" and fields.kind == "esrgan",
+        "discriminator.loss": fields.input != "none" and fields.loss == "relativistic_average",
+    }
+    for field, depends in joint.items():
+        if depends:
+            section, name = field.split(".")
+            return f"{field} {config[section][name]}"
+    return ""
+
+
 def build_discriminator(config: ConfigDict, dtype: Any) -> tuple[nn.Module | None, Shown]:
     """The discriminator, and what it is shown of images.
 

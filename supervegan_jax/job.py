@@ -70,9 +70,19 @@ def train(config: ConfigDict, workdir: Path) -> None:
 
 
 def check_devices(config: ConfigDict) -> Parallel:
-    """The devices; raises `ValueError` if the config's batches cannot be split over them."""
+    """The devices.
+
+    Raises:
+      ValueError: the config's batches cannot be split over them.
+    """
     parallel = Parallel(config.parallel)
     parallel.check_batch_size(config.data.batch_size, config.optimizer.accumulate)
+    count, joint = len(parallel.devices), build.sees_whole_batches(config)
+    if joint and config.parallel == "pmap" and count > 1:
+        raise ValueError(
+            f"{joint} looks at a batch as a whole, of which pmap shows each of {count} devices "
+            "its own part; --config.parallel=jit is accepted"
+        )
     return parallel
 
 

@@ -10,7 +10,7 @@ from ml_collections import ConfigDict
 
 import configs
 from configs import base
-from supervegan_jax import build
+from supervegan_jax import build, job
 from supervegan_jax.models import PUBLISHED
 from supervegan_jax.models.single_stage import as_parameters
 from supervegan_jax.models.supervegan import VARIANTS
@@ -70,6 +70,20 @@ def test_configs_build(name):
     assert set(as_parameters(system.generator, variables)) >= set(phases[-1].trains)
     if name in PUBLISHED:
         assert {field: config.model[field] for field in PUBLISHED[name]} == PUBLISHED[name]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_sees_whole_batches_is_not_split_by_pmap(name):
+    config = load(name)
+    joint = build.sees_whole_batches(config)
+    assert bool(joint) == (config.parallel == "jit")
+    assert bool(joint) == name.startswith(("duf", "esrgan", "mfqe2", "tecogan"))
+    config.parallel = "jit"
+    job.check_devices(config)
+    config.parallel = "pmap"
+    if joint:
+        with pytest.raises(ValueError, match=f"^{joint} looks at a batch as a whole"):
+            job.check_devices(config)
 
 
 def test_the_papers_recipe():

@@ -293,6 +293,20 @@ def test_four_devices_equal_one(system, phases, state, steps, frozen, strategy):
         assert float(np.mean(np.abs(np.asarray(ours, np.float32) - theirs))) < 1e-5
 
 
+def test_means_over_the_whole_batch_are_the_same_on_four_devices(phases, frozen):
+    system = make_small_system(phases, adversarial=ADVERSARIAL_LOSSES["relativistic_average"])
+    state = create_state(system, scale=4, seed=0)
+    step = partial(train_step, system=system, phase=phases[2])
+    _, expected = step(state, random_batch(0), frozen)
+    parallel = Parallel("jit")
+    placed = [parallel.place_state(jax.device_get(x)) for x in (state, frozen)]
+    batch = parallel.place_batch(random_batch(0))
+    compiled, _ = parallel.compile(step, placed[0], batch, placed[1])
+    _, metrics = compiled(placed[0], batch, placed[1])
+    for name in ("adversarial", "discriminator"):
+        np.testing.assert_allclose(metrics[name], expected[name], rtol=1e-6)
+
+
 @pytest.mark.parametrize("strategy", ["pmap", "jit"])
 def test_what_a_step_of_the_whole_batch_costs_is_counted(strategy):
     def step(state, batch, frozen, *, axis_name):

@@ -1,4 +1,8 @@
-"""Running one step on every device: pmap (the default) or jit over a mesh, with equal results."""
+"""Running one step on every device: pmap (the default) or jit over a mesh.
+
+The results are equal unless examples of a batch depend on each other (batch normalisation, means
+over all logits): under pmap such a step sees its device's part alone.
+"""
 
 import os
 from collections.abc import Callable
