@@ -22,9 +22,11 @@ def get_config() -> ConfigDict:
     c.model = base.model("tecogan")
     c.parallel = "jit"  # the discriminator's normalisation is of the whole batch
     c.phase_names = ("frvsr", "full")
-    # Where their frames lie in [-1, 1], squares are 4 times and differences twice ours.
-    weights = {"mse": 4.0, "warp": 1.0}
-    more = {"adversarial": 1e-2, "discriminator_layers": 1.0, "ping_pong": 1.0, "perceptual": 0.2}
+    # Their frames lie in [-1, 1], where squares are 4 times and differences twice ours, and they
+    # add up the squares of the three channels.
+    weights = {"mse": 12.0, "warp": 1.0}
+    # Their 0.2 weighs 1 - cos of two features, half the squared distance of features of length 1.
+    more = {"adversarial": 1e-2, "discriminator_layers": 1.0, "ping_pong": 1.0, "perceptual": 0.1}
     c.phases = ConfigDict(
         {
             "frvsr": base.phase(500_000, (GROUP,), (1.0, 1.0), **weights),
@@ -32,6 +34,7 @@ def get_config() -> ConfigDict:
         }
     )
     c.discriminator.input = "triplets"
+    c.perceptual.unit_length = True
     c.perceptual.layers = ("relu2_2", "relu3_3", "relu4_3", "relu5_3")
     c.optimizer.schedule = "constant"
     c.optimizer.learning_rate = 5e-5
