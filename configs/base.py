@@ -119,7 +119,9 @@ def get_config() -> ConfigDict:
     c.optimizer.warmup_steps = 0  # steps of linear rise at the beginning of every phase
     c.optimizer.b1 = 0.9
     c.optimizer.b2 = 0.999
-    c.optimizer.max_gradient_norm = 0.0  # longer gradients are scaled down; 0 leaves them
+    # Longer gradients, each group's and the discriminator's by itself, are scaled down; 0 leaves
+    # them.
+    c.optimizer.max_gradient_norm = 0.0
     c.optimizer.ema_decay = 0.999  # of the averaged generator, which is evaluated and exported
     c.optimizer.accumulate = 1  # micro-batches a step; batch normalisation is of each
 
@@ -142,7 +144,7 @@ def get_config() -> ConfigDict:
     # Memory source: how often frames are drawn of clips whose id or source's file name matches a
     # pattern, as in ("film*=0.35",); the first match counts, others have 1. Records have it drawn.
     c.data.clip_weights = ()
-    c.data.max_frames = 0  # ground-truth frames kept in memory a clip (memory source); 0 is all
+    c.data.max_frames = 0  # ground-truth frames in memory, of all clips (memory source); 0 is all
 
     # data_prep.prepare, used when data.records is "".
     c.prepare = ConfigDict()

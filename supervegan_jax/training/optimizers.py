@@ -73,7 +73,8 @@ def make_optimizer(b1: float, b2: float, max_gradient_norm: float) -> optax.Grad
 
     Args:
       b1, b2: Adam's decays.
-      max_gradient_norm: gradients longer than this are scaled down to it; 0 leaves them.
+      max_gradient_norm: gradients longer than this are scaled down to it, those of each group of
+        parameters by itself; 0 leaves them.
     """
     adam = optax.scale_by_adam(b1, b2)
     if max_gradient_norm:
