@@ -81,6 +81,7 @@ def build_system(config: ConfigDict, phases: tuple[Phase, ...]) -> System:
         drop_step=halfway(planned[-1]),
     )
     discriminator, shown = build_discriminator(config, dtype)
+    side = config.model.scale * config.data.patch_size
     learning_rate = schedule(
         learning_rate=optimizer.learning_rate,
         final_learning_rate=optimizer.final_learning_rate,
@@ -92,10 +93,10 @@ def build_system(config: ConfigDict, phases: tuple[Phase, ...]) -> System:
         features=cast(Features, build_pretrained(config).apply),
         shown=shown,
         adversarial=adversarial_loss(config.discriminator.loss),
-        discriminator_crop=config.discriminator.crop_size,
+        discriminator_crop=config.discriminator.crop_size or side,
         ping_pong=config.data.ping_pong,
         perceptual=partial(perceptual_loss, unit_length=config.perceptual.unit_length),
-        perceptual_crop=config.perceptual.crop_size,
+        perceptual_crop=config.perceptual.crop_size or side,
         optimizer=make_optimizer(optimizer.b1, optimizer.b2, optimizer.max_gradient_norm),
         schedule=learning_rate,
         discriminator_schedule=schedule(
@@ -180,6 +181,8 @@ def _features(
 
 def _triplets(features: Any, images: jax.Array, outputs: Mapping[str, jax.Array]) -> jax.Array:
     """Three frames in a row of clips that go forth and back, as TecoGAN's discriminator wants."""
+    if "flows" not in outputs:
+        raise ValueError("discriminator.input triplets takes a network with flows, such as tecogan")
     clips = images.reshape(*outputs["read"].shape[:2], *images.shape[1:])
     return show_triplets(outputs["read"], clips, ping_pong_flows(outputs["flows"]))
 
@@ -248,6 +251,13 @@ def check_phases(config: ConfigDict, system: System, phases: tuple[Phase, ...]) 
                     f"phase {phase.name!r} trains {group!r}; the generator has "
                     f"{', '.join(sorted(state.params))}"
                 )
+        if dict(phase.weights).get("discriminator_layers") and not hasattr(
+            system.discriminator, "judge"
+        ):
+            raise ValueError(
+                f"phase {phase.name!r}: discriminator_layers are of discriminator.input triplets, "
+                f"not {config.discriminator.input}"
+            )
     shapes = batch_shapes(config).items()
     batch = {name: jax.ShapeDtypeStruct(shape, jnp.uint8) for name, shape in shapes}
     traced = {(phases[0].trains, phases[0].weights)}  # the first is compiled at once

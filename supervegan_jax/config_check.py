@@ -1,6 +1,7 @@
 """What a configuration's numbers may be, checked before anything is written or computed."""
 
 import math
+from typing import Any
 
 from ml_collections import ConfigDict
 
@@ -29,6 +30,19 @@ _RANGES: dict[str, tuple[float, float]] = {
     "keep_checkpoints": (1, _ANY),
     "evaluation_frames": (0, _ANY),
 }
+_POSITIVE = (
+    "optimizer.learning_rate",
+    "optimizer.final_learning_rate",
+    "optimizer.discriminator_learning_rate",
+)
+_TEXTS = (
+    "data.videos",
+    "discriminator.layers",
+    "perceptual.layers",
+    "data.clip_weights",
+    "prepare.codecs",
+    "phase_names",
+)
 
 
 def check_config(config: ConfigDict) -> None:
@@ -38,12 +52,23 @@ def check_config(config: ConfigDict) -> None:
       ValueError: the first field outside of its range.
     """
     fields = config.to_dict()
-    for field, (least, below) in _RANGES.items():
+
+    def value_of(field: str) -> Any:
         section, _, name = field.rpartition(".")
-        value = (fields[section] if section else fields)[name]
+        return (fields[section] if section else fields)[name]
+
+    for field, (least, below) in _RANGES.items():
+        value = value_of(field)
         if not least <= value < below:
             accepted = f"{least} or more" if below == _ANY else f"{least} to below {below}"
             raise ValueError(f"{field} is {value}; {accepted} is accepted")
+    for field in _POSITIVE:
+        if not 0 < value_of(field) < _ANY:
+            raise ValueError(f"{field} is {value_of(field)}; more than 0 is accepted")
+    for field in _TEXTS:
+        value = value_of(field)
+        if not all(isinstance(text, str) for text in value):
+            raise ValueError(f"{field} is {value}; texts are accepted, in quotes if need be")
     side = config.model.scale * config.data.patch_size
     for section in ("discriminator", "perceptual"):
         if config[section].crop_size > side:

@@ -1,9 +1,11 @@
 """Every number of a config that cannot be is refused before anything is written."""
 
+import functools
 import math
 from dataclasses import replace
 
 import pytest
+from ml_collections import ConfigDict
 
 from configs import base, tiny
 from supervegan_jax import build
@@ -50,11 +52,21 @@ def test_a_crop_is_no_larger_than_the_patches():
         check_config(config)
 
 
-def test_a_learning_rate_of_0_is_no_division():
+@pytest.mark.parametrize("name", ["", "final_", "discriminator_"])
+def test_learning_rates_are_positive(name):
     config = base.get_config()
-    config.optimizer.learning_rate = 0.0
-    with pytest.raises(ValueError, match=r"learning rates 0.0 and 1e-05; both must be positive"):
-        build.build_system(config, build.build_phases(config))
+    config.optimizer[f"{name}learning_rate"] = 0.0
+    with pytest.raises(ValueError, match=f"^optimizer.{name}learning_rate is 0.0; more than 0 is"):
+        check_config(config)
+
+
+@pytest.mark.parametrize("field", ["data.videos", "data.clip_weights", "perceptual.layers"])
+def test_numbers_are_no_texts(field):
+    config = base.get_config()
+    section, name = field.split(".")
+    config[section][name] = (2024,)
+    with pytest.raises(ValueError, match=rf"^{field} is \(2024,\); texts are accepted"):
+        check_config(config)
 
 
 @pytest.mark.parametrize(
@@ -62,6 +74,7 @@ def test_a_learning_rate_of_0_is_no_division():
     [
         ({"trains": ()}, "phase 'blend' trains nothing"),
         ({"alpha": (0.0,)}, r"alpha of phase 'blend' is \(0.0,\); two numbers of 0 to 1"),
+        ({"alpha": ("a", "b")}, r"alpha of phase 'blend' is \('a', 'b'\); two numbers"),
         ({"alpha": (0.0, 5.0)}, r"alpha of phase 'blend' is \(0.0, 5.0\)"),
         ({"steps": -1}, "phase 'blend' has -1 steps"),
     ],
@@ -119,6 +132,50 @@ def test_an_adversarial_phase_needs_a_discriminator():
 
     with pytest.raises(ValueError, match="'blend': a phase is adversarial, but there is no discr"):
         check_phases(change)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"discriminator.input": "triplets"}, "triplets takes a network with flows, such as tec"),
+        (
+            {"phases.full.weights.discriminator_layers": 1.0},
+            "phase 'full': discriminator_layers are of discriminator.input triplets, not image",
+        ),
+        (
+            {"perceptual.layers": ("conv5_3",), "perceptual.crop_size": 15},
+            "squares of 15 pixels, which are too small for conv5_3",
+        ),
+        (
+            {
+                "discriminator.input": "features",
+                "perceptual.layers": ("relu1_2", "relu3_1"),
+                "discriminator.crop_size": 50,
+            },
+            "features of 12, 50 a side, which are no multiples of 12; show it squares of another",
+        ),
+    ],
+)
+def test_what_does_not_go_together_is_told_in_a_line(fields, message):
+    def change(config):
+        for field, value in fields.items():
+            *sections, name = field.split(".")
+            functools.reduce(ConfigDict.__getitem__, sections, config)[name] = value
+
+    with pytest.raises(ValueError, match=message):
+        check_phases(change)
+
+
+def test_a_discriminator_of_a_fixed_size_takes_whole_patches():
+    def change(config):
+        config.data.patch_size = 32
+        config.discriminator.kind = "esrgan"
+        config.discriminator.crop_size = 0
+        config.perceptual.crop_size = 0
+
+    check_phases(change)  # the truth of 4x has the 128 pixels that it needs
+    with pytest.raises(ValueError, match=r"\[b, 128, 128, 3\] is needed"):
+        check_phases(lambda config: [change(config), config.data.update(patch_size=16)])
 
 
 def test_a_term_of_a_stage_that_is_not_computed_is_named():

@@ -37,7 +37,7 @@ def perceptual_loss(
       A float32 scalar.
 
     Raises:
-      ValueError: when the shapes differ.
+      ValueError: when the shapes differ, or the images are too small for a layer.
     """
     if target.shape != estimate.shape:
         raise ValueError(f"target of shape {target.shape}, estimate of {estimate.shape}: not equal")
@@ -46,6 +46,12 @@ def perceptual_loss(
     got = features(estimate)
     if wanted.keys() != got.keys() or not got:
         raise ValueError(f"features {sorted(got)} of the estimate, {sorted(wanted)} of the target")
+    for layer, x in got.items():
+        if not x.size:
+            raise ValueError(
+                f"the perceptual loss looks at squares of {target.shape[1]} pixels, which are too "
+                f"small for {layer}"
+            )
     prepare = _scale_to_unit_length if unit_length else _in_float32
     distances = [
         jnp.mean(jnp.square(prepare(got[layer]) - prepare(wanted[layer]))) for layer in sorted(got)

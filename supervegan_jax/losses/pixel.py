@@ -131,12 +131,14 @@ def flat(estimate: jax.Array, target: jax.Array, visible: float = 3 / 255) -> ja
       visible: the standard deviation at which the weight has fallen to a half.
 
     Raises:
-      ValueError: the shapes differ.
+      ValueError: the shapes differ, or a side is below 8.
     """
     if estimate.shape != target.shape:
         raise ValueError(f"flat of shapes {estimate.shape} and {target.shape}")
     b, h, w, c = estimate.shape
     rows, columns = h // _CELL, w // _CELL
+    if not rows * columns:
+        raise ValueError(f"flat of images of {w}x{h}; accepted: sides of at least {_CELL}")
 
     def cells(x: jax.Array) -> jax.Array:
         x = x[:, : rows * _CELL, : columns * _CELL]

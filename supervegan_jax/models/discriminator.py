@@ -122,13 +122,20 @@ class FeatureDiscriminator(nn.Module):
           Logits [b, h', w', layers] on one grid, half as fine as the deepest layer's.
 
         Raises:
-          ValueError: the deepest layer has a single row or column.
+          ValueError: the deepest layer has a single row or column, or the others' sides are no
+            multiples of its own.
         """
         least = min(min(x.shape[1:3]) for x in features.values())
         if least < 2:
             raise ValueError(
                 f"the discriminator needs features of at least 2x2, and the deepest of "
                 f"{', '.join(sorted(features))} has a side of {least}; show it larger squares"
+            )
+        sides = sorted(x.shape[1] for x in features.values())
+        if any(side % least for side in sides):
+            raise ValueError(
+                f"the discriminator is shown features of {', '.join(map(str, sides))} a side, "
+                f"which are no multiples of {least}; show it squares of another side, such as 64"
             )
         grid = min(x.shape[1] for x in features.values()) // 2
         logits = []

@@ -131,7 +131,8 @@ def _check(name: str, values: Mapping[str, Any]) -> None:
     if not values["trains"]:
         raise ValueError(f"phase {name!r} trains nothing; name groups of the generator")
     alpha = tuple(values["alpha"])
-    if len(alpha) != 2 or not all(0 <= value <= 1 for value in alpha):
+    numbers = all(isinstance(value, int | float) for value in alpha)
+    if len(alpha) != 2 or not numbers or not all(0 <= value <= 1 for value in alpha):
         raise ValueError(f"alpha of phase {name!r} is {alpha}; two numbers of 0 to 1 are accepted")
     for term, weight in values["weights"].items():
         if not 0 <= weight < math.inf:

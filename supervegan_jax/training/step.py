@@ -57,7 +57,7 @@ class _Once:
 
 def _random_square(key: jax.Array, images: jax.Array, size: int) -> jax.Array:
     """A square of the images, at the same place for the same key and size; 0 is all of them."""
-    if not size:
+    if size in (0, *images.shape[1:2]):
         return images
     return crop(images, random_crop_position(key, images.shape, size), size)
 
