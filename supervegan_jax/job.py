@@ -28,6 +28,12 @@ from supervegan_jax.training.workdir import git_revision, write_json
 from supervegan_jax.weights.load import read_run_config
 from supervegan_jax.weights.model_file import generator_from_fields
 
+# Fields that decide which arrays a discriminator has.
+_DISCRIMINATORS = tuple(
+    f"discriminator.{name}"
+    for name in ("input", "layers", "kind", "width", "detail_input", "halvings", "patch_logits")
+)
+
 
 def train(config: ConfigDict, workdir: Path) -> None:
     """Prepares data if the config asks for it, trains, evaluates and writes the summary."""
@@ -37,6 +43,8 @@ def train(config: ConfigDict, workdir: Path) -> None:
     check_devices(config)
     build.check_phases(config, system, phases)
     note_changes(config, workdir / "config.json")
+    if not has_begun(workdir):
+        build.load_initial(config)  # what is wrong with it is told before the data are prepared
 
     records = prepare_records(config, workdir)
     clips = load_held_out(config, records)
@@ -159,11 +167,12 @@ def note_changes(config: ConfigDict, path: Path) -> None:
     before = read_run_config(path)["config"]
     now = json.loads(json.dumps(config.to_dict()))
     changes = list(differences(before, now))
-    begun = any((path.parent / "checkpoints").glob("[0-9]*"))
+    begun = has_begun(path.parent)
     # A field that an older version did not have yet makes no difference at its default.
     another = generator_from_fields(before["model"]) != generator_from_fields(now["model"])
     for name, (old, new) in changes:
-        if begun and another and name.startswith("model."):
+        judged_by_another = name in _DISCRIMINATORS and old is not None
+        if begun and ((another and name.startswith("model.")) or judged_by_another):
             raise ValueError(
                 f"{path.parent} is of another model: its config field {name} is {old}, not {new}; "
                 "take another --workdir"
@@ -175,7 +184,14 @@ def note_changes(config: ConfigDict, path: Path) -> None:
             f"{limits[1]}: a limit is not put on or taken off on the way; take another --workdir"
         )
     for name, (old, new) in changes:
-        print(f"note: config field {name} was {old} and is {new}")
+        unused = ", which a run that has begun does not read"
+        without = unused if begun and name == "initial_weights" else ""
+        print(f"note: config field {name} was {old} and is {new}{without}")
+
+
+def has_begun(workdir: Path) -> bool:
+    """Whether a run there has saved anything."""
+    return any((workdir / "checkpoints").glob("[0-9]*"))
 
 
 def differences(before: Any, now: Any, name: str = "") -> Iterator[tuple[str, tuple[Any, Any]]]:

@@ -145,8 +145,10 @@ def test_a_run_starts_from_the_weights_named(trained, tmp_path):
     assert rows["stage_b"]["psnr"] == pytest.approx(before["stage_b"]["psnr"], abs=1e-3)
     done = tiny(tmp_path / "other", records, first, "--config.model.trunk_blocks=2")
     assert_one_line(done, "it is of another model")
-    done = tiny(tmp_path / "none", records, "--config.initial_weights=nobody")
+    videos = "--config.data.videos=embedded"
+    done = tiny(tmp_path / "none", videos, "--config.initial_weights=nobody")
     assert_one_line(done, "no model 'nobody'")
+    assert not (tmp_path / "none" / "data").exists()
 
 
 def test_records_without_held_out_frames_are_trained_on_and_not_scored(trained, tmp_path, capsys):
@@ -216,6 +218,20 @@ def test_a_changed_field_is_told_by_its_name(tmp_path, capsys):
     note_changes(config, tmp_path / "config.json")
     said = capsys.readouterr().out
     assert said == "note: config field phases.blend.steps was 156250 and is 7\n"
+
+
+def test_a_run_that_has_begun_keeps_its_discriminator_and_its_first_weights(tmp_path, capsys):
+    config = base.get_config()
+    before = config.to_dict()
+    del before["discriminator"]["halvings"]  # as before there was such a field
+    write_json(tmp_path / "config.json", {"config": before})
+    (tmp_path / "checkpoints" / "10").mkdir(parents=True)
+    config.initial_weights = "nobody"
+    note_changes(config, tmp_path / "config.json")
+    assert "is nobody, which a run that has begun does not read\n" in capsys.readouterr().out
+    config.discriminator.width = 8
+    with pytest.raises(ValueError, match=r"another model: .* discriminator.width is 64, not 8; ta"):
+        note_changes(config, tmp_path / "config.json")
 
 
 def test_a_limit_of_gradients_is_not_put_on_on_the_way(tmp_path):

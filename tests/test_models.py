@@ -221,6 +221,8 @@ def test_discriminator_judges_patches_where_they_are():
     for halvings in (0, 6):
         with pytest.raises(ValueError, match=f"halvings is {halvings}; 1 to 5 are accepted"):
             Discriminator(halvings=halvings).init(jax.random.key(0), x)
+    with pytest.raises(ValueError, match="width is 5, whose 40 features do not split into 3 equal"):
+        Discriminator(width=5).init(jax.random.key(0), x)
 
 
 def test_features_are_judged_where_they_are():

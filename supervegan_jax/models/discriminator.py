@@ -91,6 +91,11 @@ class Discriminator(nn.Module):
                 name=f"down_{i}",
             )(y)
             groups = math.ceil(features / GROUP_SIZE)
+            if features % groups:
+                raise ValueError(
+                    f"discriminator.width is {self.width}, whose {features} features do not split "
+                    f"into {groups} equal groups; powers of two do"
+                )
             y = lrelu(nn.GroupNorm(num_groups=groups, dtype=self.dtype, name=f"norm_{i}")(y))
         y = y.astype(jnp.float32)
         if self.patch_logits:
