@@ -318,6 +318,12 @@ def build_batches(config: ConfigDict, records: Path) -> Batches:
         "time_reversal": data.time_reversal,
     }
     if data.source == "records":
+        for name in ("clip_weights", "max_frames"):
+            if data[name]:
+                raise ValueError(
+                    f"data.{name} is of data.source memory; what records hold is decided when "
+                    "they are written"
+                )
         from supervegan_jax.data.input_pipeline import record_batches
 
         source = partial(

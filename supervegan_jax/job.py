@@ -67,12 +67,16 @@ def train(config: ConfigDict, workdir: Path) -> None:
         write_json(workdir / "summary.json", {"step": step, "seconds": round(seconds, 1)})
         print(f"{seconds:.0f} s in all; no held-out frames were scored")
         return
-    rows, of_clips = summary.summarize(evaluator, state.ema, clips, workdir)
+    rows, of_clips, notes = summary.summarize(evaluator, state.ema, clips, workdir)
     kbps = sum(clip.measured_kbps for clip in clips) / len(clips)
     seconds = time.monotonic() - start
-    result = {"step": step, "seconds": round(seconds, 1), "input_kbps": round(kbps, 2)}
-    write_json(workdir / "summary.json", {**result, "rows": rows, "clips": of_clips})
+    result: dict[str, Any] = {"step": step, "seconds": round(seconds, 1), "input_kbps": round(kbps, 2)}
+    found = {name: summary.to_json(scores) for name, scores in of_clips.items()}
+    result |= {"rows": summary.to_json(rows), "clips": found}
+    write_json(workdir / "summary.json", result)
     print(summary.format_table(rows))
+    for note in notes:
+        print(f"note: {note}")
     print(f"input measured at {kbps:.0f} kbit/s; {seconds:.0f} s in all")
     print(f"look at {workdir / 'side_by_side.png'}; scores in {workdir / 'summary.json'}")
 

@@ -1,6 +1,8 @@
 """What a run ends with: a table, `summary.json` and one picture to look at."""
 
+import math
 import os
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from supervegan_jax.data.validation import ValidationClip, history, windows
+from supervegan_jax.evaluation.results import json_value
 from supervegan_jax.ops.color import to_float, to_uint8
 from supervegan_jax.ops.resize import upsample_bicubic
 from supervegan_jax.training.evaluation import Evaluator, Scores, mean_scores
@@ -46,7 +49,7 @@ def frame_pictures(
 
 def summarize(
     evaluator: Evaluator, params: Any, clips: list[ValidationClip], workdir: Path
-) -> tuple[Scores, dict[str, Scores]]:
+) -> tuple[Scores, dict[str, Scores], list[str]]:
     """Scores every held-out frame of every row, and draws the middle frame of the first clip.
 
     Args:
@@ -57,11 +60,12 @@ def summarize(
 
     Returns:
       Mean {"psnr", "lpips"} for bicubic, h264, stage_a and stage_b (or input and output): over all
-      frames, and for each clip by its name and its input's bitrate.
+      frames, and for each clip by its name and its input's bitrate; and the lines of `left_out`.
     """
     params = jax.device_put(params)
     rows: list[Scores] = []
     of_clips: dict[str, Scores] = {}
+    named: Counter[str] = Counter()
     for clip in clips:
         for index, pictures in enumerate(frame_pictures(evaluator, params, clip)):
             if clip is clips[0] and index == len(clip.hr) // 2:
@@ -69,8 +73,32 @@ def summarize(
             reference = pictures.pop("reference")
             rows.append({name: evaluator.score(x, reference) for name, x in pictures.items()})
         name = f"{clip.name} at {clip.measured_kbps:.0f} kbit/s"
-        of_clips[name] = mean_scores(rows[-len(clip.hr) :])
-    return mean_scores(rows), of_clips
+        named[name] += 1
+        unique = name if named[name] == 1 else f"{name} ({named[name]})"
+        of_clips[unique] = mean_scores(rows[-len(clip.hr) :])
+    return mean_scores(rows), of_clips, left_out(rows)
+
+
+def left_out(rows: list[Scores]) -> list[str]:
+    """What the means of `mean_scores` leave out, a line for each picture that has some."""
+    lines = []
+    for name in rows[0]:
+        infinite = sum(math.isinf(row[name]["psnr"]) for row in rows)
+        if infinite:
+            rest = "; the mean is over the others" if infinite < len(rows) else ""
+            lines.append(
+                f"{TITLES[name]}: psnr is infinite in {infinite} of {len(rows)} frames, whose "
+                f"pictures are identical{rest}"
+            )
+    return lines
+
+
+def to_json(scores: Scores) -> dict[str, dict[str, float | str | None]]:
+    """The scores as strict JSON can say them: what is infinite is "Infinity"."""
+    return {
+        name: {metric: json_value(value) for metric, value in row.items()}
+        for name, row in scores.items()
+    }
 
 
 def format_table(rows: Scores) -> str:

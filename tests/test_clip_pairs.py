@@ -8,6 +8,7 @@ import pytest
 from prepared_clips import SCALE, frame, write_data, write_preparation
 
 from supervegan_jax.data import clip_pairs, memory
+from supervegan_jax.data.records import Window
 
 
 @pytest.fixture(scope="module")
@@ -63,6 +64,15 @@ def test_no_window_reaches_into_held_out_frames(data: Path) -> None:
 def test_inputs_are_selected(data: Path, selection: dict[str, list], variants: list[int]) -> None:
     for pair in clip_pairs.load_pairs(data / "records", scale=SCALE, **selection):
         assert [lr[0, 0, 0, 0] % 10 for lr in pair.lr] == variants
+
+
+def test_frames_of_one_example_stay_together(data: Path) -> None:
+    window = Window(7, 3)
+    pairs = clip_pairs.load_pairs(data / "records", scale=SCALE, max_frames=7, window=window)
+    # Two runs of three, of eleven frames that there are.
+    assert [pair.centers.tolist() for pair in pairs] == [[0, 1, 2], [2, 3, 4]]
+    with pytest.raises(ValueError, match="max_frames is 2, fewer than the 3 frames in a row"):
+        clip_pairs.load_pairs(data / "records", scale=SCALE, max_frames=2, window=window)
 
 
 @pytest.mark.parametrize("max_frames", [1, 4, 11, 100])

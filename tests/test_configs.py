@@ -135,6 +135,10 @@ def test_wrong_values_are_refused():
     config.data.source = "webdataset"
     with pytest.raises(ValueError, match="'webdataset'; accepted are records, memory"):
         build.build_batches(config, None)
+    config = load("tiny")
+    config.data.max_frames = 3
+    with pytest.raises(ValueError, match=r"data\.max_frames is of data\.source memory; what reco"):
+        build.build_batches(config, None)
 
 
 def test_only_the_perceptual_slice_that_is_used_is_loaded():

@@ -1,4 +1,6 @@
 import json
+import math
+from types import SimpleNamespace
 
 import jax.numpy as jnp
 import numpy as np
@@ -6,6 +8,7 @@ import pytest
 from PIL import Image
 
 from supervegan_jax import summary
+from supervegan_jax.data.validation import ValidationClip
 from supervegan_jax.training.evaluation import mean_scores
 from supervegan_jax.training.metric_writer import MetricWriter
 from supervegan_jax.training.workdir import locked
@@ -14,8 +17,43 @@ from supervegan_jax.training.workdir import locked
 def test_mean_scores_by_hand():
     rows = [{"a": {"psnr": 20.0, "lpips": 0.1}}, {"a": {"psnr": 30.0, "lpips": 0.3}}]
     assert mean_scores(rows) == {"a": {"psnr": 25.0, "lpips": pytest.approx(0.2)}}
+    # A picture equal to its reference is no reason to know nothing of the others.
+    rows.append({"a": {"psnr": math.inf, "lpips": 0.0}})
+    assert mean_scores(rows)["a"]["psnr"] == 25.0
+    assert mean_scores(rows[-1:])["a"]["psnr"] == math.inf
     with pytest.raises(ValueError, match="no held-out frames"):
         mean_scores([])
+
+
+def test_equal_pictures_are_told_and_written_as_strict_json(tmp_path):
+    row, equal = ({"bicubic": {"psnr": psnr, "lpips": 0.1}} for psnr in (20.0, math.inf))
+    assert summary.left_out([row, row]) == []
+    assert summary.left_out([row, equal, row]) == [
+        "input, bicubic: psnr is infinite in 1 of 3 frames, whose pictures are identical; "
+        "the mean is over the others"
+    ]
+    assert summary.to_json(equal) == {"bicubic": {"psnr": "Infinity", "lpips": 0.1}}
+    writer = MetricWriter(tmp_path)
+    writer.write_scores(3, "full", {"stage_b_psnr": math.inf})
+    writer.close()
+    line = json.loads((tmp_path / "metrics.jsonl").read_text(), parse_constant=pytest.fail)
+    assert line == {"step": 3, "phase": "full", "stage_b_psnr": "Infinity"}
+
+
+@pytest.mark.parametrize("kbps", [(7.2, 6.8), (7.2, 60.0)])
+def test_every_input_of_a_clip_has_its_scores(tmp_path, kbps, monkeypatch):
+    hr = np.zeros((1, 40, 40, 3), np.uint8)
+    clips = [
+        ValidationClip("a", hr[:, ::2, ::2], hr, 0, None, 25.0, k, np.zeros((1, 1), int))
+        for k in kbps
+    ]
+    monkeypatch.setattr(
+        summary, "frame_pictures", lambda *_: iter([{"bicubic": hr[0], "reference": hr[0]}])
+    )
+    evaluator = SimpleNamespace(score=lambda x, y: {"psnr": 30.0, "lpips": 0.1})
+    _, of_clips, _ = summary.summarize(evaluator, {}, clips, tmp_path)
+    second = "a at 7 kbit/s (2)" if kbps[1] < 7 else "a at 60 kbit/s"
+    assert list(of_clips) == ["a at 7 kbit/s", second]
 
 
 def test_sharpest_square_finds_the_detail():

@@ -91,18 +91,24 @@ def load_pairs(
     for name, value in (("max_frames", max_frames), ("threads", threads)):
         if value is not None and value < 1:
             raise ValueError(f"{name} is {value}, must be at least 1")
+    window = window or Window()
+    if max_frames is not None and max_frames < window.truths:
+        raise ValueError(
+            f"max_frames is {max_frames}, fewer than the {window.truths} frames in a row of an "
+            "example"
+        )
     clips = _prepared_clips(Path(directory), scale, codecs, bitrates_kbps)
-    centers = [clip.centers(window or Window()) for clip in clips]
+    centers = [clip.centers(window) for clip in clips]
     for pattern in weights or {}:
         if not any(clip.matches(pattern) for clip in clips):
             raise ValueError(f"weight pattern {pattern!r} matches no clip in {str(directory)!r}")
     if not any(map(len, centers)):
         longest = max(clip.train_frames[1] - clip.train_frames[0] for clip in clips)
         raise ValueError(
-            f"no clip in {str(directory)!r} has the {(window or Window()).frames} frames of an "
+            f"no clip in {str(directory)!r} has the {window.frames} frames of an "
             f"example left for training; the longest has {longest}"
         )
-    kept = _spread(centers, max_frames)
+    kept = _spread(centers, max_frames, window.truths)
     wanted = [
         (clip, of_clip, _weight(clip, weights or {}))
         for clip, of_clip in zip(clips, kept, strict=True)
@@ -113,15 +119,24 @@ def load_pairs(
         return list(pool.map(_load_pair, *zip(*wanted, strict=True)))
 
 
-def _spread(centers: Sequence[np.ndarray], max_frames: int | None) -> list[np.ndarray]:
-    """Keeps at most `max_frames` of all the centers, evenly spaced over their concatenation."""
-    total = sum(map(len, centers))
-    if max_frames is None or max_frames >= total:
+def _spread(centers: Sequence[np.ndarray], max_frames: int | None, truths: int) -> list[np.ndarray]:
+    """Keeps at most `max_frames` of all the centers, evenly spaced over their concatenation.
+
+    Frames whose ground truth an example has together stay together.
+    """
+    if max_frames is None or max_frames >= sum(map(len, centers)):
         return list(centers)
-    kept = np.zeros(total, bool)
-    kept[np.linspace(0, total - 1, max_frames).round().astype(int)] = True
-    borders = np.cumsum([len(of_clip) for of_clip in centers])[:-1]
-    return [of_clip[mask] for of_clip, mask in zip(centers, np.split(kept, borders), strict=True)]
+    runs = [
+        (clip, first)
+        for clip, of_clip in enumerate(centers)
+        for first in range(0, len(of_clip) - truths + 1, truths)
+    ]
+    kept = [np.zeros(len(of_clip), bool) for of_clip in centers]
+    count = min(max_frames // truths, len(runs))
+    for place in np.linspace(0, len(runs) - 1, count).round().astype(int):
+        clip, first = runs[place]
+        kept[clip][first : first + truths] = True
+    return [of_clip[mask] for of_clip, mask in zip(centers, kept, strict=True)]
 
 
 def _weight(clip: _PreparedClip, weights: Mapping[str, float]) -> float:

@@ -1,6 +1,7 @@
 """Scores of the averaged generator on whole held-out frames."""
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import jax
@@ -121,11 +122,16 @@ def _next_picture(
 
 
 def mean_scores(scores: list[Scores]) -> Scores:
-    """Averages rows of scores over frames.
+    """Averages rows of scores over frames, infinite ones (of equal pictures) left out.
 
     Raises:
       ValueError: there are no frames.
     """
     if not scores:
         raise ValueError("no held-out frames to score")
-    return jax.tree.map(lambda *values: float(np.mean(values)), *scores)
+    return jax.tree.map(lambda *values: _finite_mean(values), *scores)
+
+
+def _finite_mean(values: Sequence[float]) -> float:
+    finite = [value for value in values if math.isfinite(value)]
+    return float(np.mean(finite or values))

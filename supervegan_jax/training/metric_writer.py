@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from supervegan_jax.evaluation.results import json_value
+
 
 class MetricWriter:
     """Appends one JSON object a line to `metrics.jsonl`; see `write`."""
@@ -55,7 +57,7 @@ class MetricWriter:
 
     def write_scores(self, step: int, phase: str, scores: Mapping[str, float]) -> None:
         """Writes the scores of the frames held out, after a step of the phase."""
-        self.write(step, {"phase": phase, **scores})
+        self.write(step, {"phase": phase, **{k: json_value(v) for k, v in scores.items()}})
 
     def scored(self, step: int) -> bool:
         """Whether an earlier run wrote the scores of that step."""
