@@ -70,7 +70,11 @@ def train(config: ConfigDict, workdir: Path) -> None:
     rows, of_clips, notes = summary.summarize(evaluator, state.ema, clips, workdir)
     kbps = sum(clip.measured_kbps for clip in clips) / len(clips)
     seconds = time.monotonic() - start
-    result: dict[str, Any] = {"step": step, "seconds": round(seconds, 1), "input_kbps": round(kbps, 2)}
+    result: dict[str, Any] = {
+        "step": step,
+        "seconds": round(seconds, 1),
+        "input_kbps": round(kbps, 2),
+    }
     found = {name: summary.to_json(scores) for name, scores in of_clips.items()}
     result |= {"rows": summary.to_json(rows), "clips": found}
     write_json(workdir / "summary.json", result)

@@ -11,9 +11,13 @@ from ml_collections import ConfigDict
 import configs
 from configs import base
 from supervegan_jax import build, job
+from supervegan_jax.data import clip_pairs, input_pipeline, memory
+from supervegan_jax.losses.adversarial import ADVERSARIAL_LOSSES
 from supervegan_jax.models import PUBLISHED
+from supervegan_jax.models.discriminator import Discriminator
 from supervegan_jax.models.single_stage import as_parameters
 from supervegan_jax.models.supervegan import VARIANTS
+from supervegan_jax.training import loop
 
 NAMES = [m.name for m in pkgutil.iter_modules(configs.__path__) if not m.ispkg]
 
@@ -173,3 +177,92 @@ def test_the_discriminator_is_shown_the_layers_it_names():
     config.discriminator.layers = ("relu4_3",)
     with pytest.raises(ValueError, match=r"'relu4_3' is none of perceptual\.layers"):
         build.build_discriminator(config, np.float32)
+
+
+def unusual():
+    """The tiny config with another value in every field that a system is built from."""
+    config = load("tiny")
+    config.seed = 5
+    config.compute_dtype = "bfloat16"
+    config.phases.stage_a.steps = 10
+    config.perceptual.update(unit_length=True, crop_size=24)
+    config.discriminator.update(
+        loss="relativistic",
+        width=6,
+        halvings=3,
+        detail_input=True,
+        patch_logits=True,
+        crop_size=40,
+    )
+    config.optimizer.update(
+        learning_rate=4e-4,
+        final_learning_rate=1e-4,
+        discriminator_learning_rate=8e-3,
+        warmup_steps=4,
+        b1=0.5,
+        b2=0.25,
+        max_gradient_norm=0.3,
+        ema_decay=0.7,
+        accumulate=2,
+    )
+    config.data.update(
+        ping_pong=True, horizontal_flip=False, vertical_flip=True, time_reversal=False, threads=3
+    )
+    return config
+
+
+def test_fields_reach_the_system():
+    config = unusual()
+    phases = build.build_phases(config)
+    system = build.build_system(config, phases)
+    assert (system.seed, system.ema_decay, system.accumulate, system.ping_pong) == (5, 0.7, 2, True)
+    assert (system.discriminator_crop, system.perceptual_crop) == (40, 24)
+    assert system.adversarial is ADVERSARIAL_LOSSES["relativistic"]
+    assert system.perceptual.keywords == {"unit_length": True}
+    assert system.discriminator == Discriminator(6, True, 3, True, jnp.bfloat16)
+    end = phases[-1].end  # 10 + 4 + 4 steps; the rate drops after 16 and rises over 4 each time
+    for schedule, rate, last in (
+        (system.schedule, 4e-4, 1e-4),
+        (system.discriminator_schedule, 8e-3, 2e-3),
+    ):
+        rates = [float(schedule(jnp.int32(step))) for step in (0, 9, 10, 15, end - 1)]
+        np.testing.assert_allclose(rates, [rate / 4, rate, rate / 4, rate / 2, last], rtol=1e-6)
+    # Adam by hand: two gradients of length 5, scaled down to 0.3.
+    first, second = (np.array([3.0, -4.0]) * 0.06, np.array([0.0, 5.0]) * 0.06)
+    state = system.optimizer.init(jnp.zeros(2))
+    for gradient in (first, second):
+        direction, state = system.optimizer.update(jnp.asarray(gradient / 0.06), state)
+    mean = (0.5 * 0.5 * first + 0.5 * second) / (1 - 0.5**2)
+    square = (0.25 * 0.75 * first**2 + 0.75 * second**2) / (1 - 0.25**2)
+    np.testing.assert_allclose(direction, mean / (np.sqrt(square) + 1e-8), rtol=1e-5)
+
+
+def test_fields_reach_the_batches(monkeypatch):
+    asked = {}
+    monkeypatch.setattr(input_pipeline, "record_batches", lambda *a, **k: asked.update(k))
+    monkeypatch.setattr(clip_pairs, "load_pairs", lambda *a, **k: asked.update(k) or ["pairs"])
+    monkeypatch.setattr(memory, "memory_batches", lambda *a, **k: asked.update(k))
+    expected = {"batch_size": 4, "patch_size": 16, "scale": 4, "seed": 5, "first_step": 9}
+    expected |= {"horizontal_flip": False, "vertical_flip": True, "time_reversal": False}
+    config = unusual()
+    build.build_batches(config, None)(None, 9)
+    assert asked.items() >= {**expected, "shuffle_buffer": 64, "num_threads": 3}.items()
+    asked.clear()
+    config.data.update(source="memory", clip_weights=("a*=0.5",), max_frames=7)
+    build.build_batches(config, None)(None, 9)
+    assert asked.items() >= {**expected, "max_frames": 7, "threads": 3}.items()
+    assert asked["weights"] == {"a*": 0.5}
+
+
+def test_fields_reach_the_loop(monkeypatch):
+    asked = []
+    monkeypatch.setattr(loop, "train", lambda *arguments, **named: asked.append((arguments, named)))
+    monkeypatch.setattr(build, "build_batches", lambda *arguments: "batches")
+    config = load("tiny")
+    config.update(log_every=3, evaluate_every=5, checkpoint_every=7, keep_checkpoints=9)
+    for evaluate in (None, "evaluate"):
+        job.run_phases(config, "workdir", None, None, build.build_phases(config), evaluate, {})
+    (*_, without), (*_, options) = (arguments for arguments, _ in asked)
+    assert options == loop.LoopOptions(3, 5, 7, 9)
+    assert without == loop.LoopOptions(3, 0, 7, 9)  # nothing is held out
+    assert asked[0][1]["scale"] == 4
