@@ -16,7 +16,7 @@ from supervegan_jax.ops.color import to_float
 from supervegan_jax.ops.resize import downsample_bilinear
 from supervegan_jax.training.parallel import Parallel
 from supervegan_jax.training.state import begin_phase, create_state
-from supervegan_jax.training.step import train_step
+from supervegan_jax.training.step import _steps_key, train_step
 
 
 @pytest.fixture(scope="module")
@@ -247,6 +247,13 @@ def test_the_average_of_a_group_warms_up_when_its_training_begins(phases, state,
             jax.tree.leaves(new.ema[group]), jax.tree.leaves(expected), strict=True
         ):
             np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
+
+
+def test_steps_draw_with_other_keys_than_the_networks_begin_with():
+    begun = jax.random.key_data(jax.random.split(jax.random.key(3)))
+    keys = jax.vmap(lambda step: jax.random.fold_in(_steps_key(3), step))(jnp.arange(100))
+    drawn = jax.random.key_data(keys)
+    assert not any(np.array_equal(a, b) for a in begun for b in drawn)
 
 
 def test_accumulated_gradients_equal_the_whole_batch(phases, state, steps, frozen):

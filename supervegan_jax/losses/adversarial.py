@@ -12,7 +12,8 @@ Loss = Callable[[jax.Array, jax.Array], jax.Array]
 class AdversarialLoss(NamedTuple):
     """What each network wants, as scalars of the logits of real and of generated images.
 
-    The two have one shape, [b] or [b, h, w]; logits of one index are of the same place.
+    The two have one shape, [b] or [b, h, w] or, of several layers, [b, h, w, n]; logits of one
+    index are of the same place.
     """
 
     generator: Loss

@@ -26,7 +26,7 @@ class TrainState(NamedTuple):
       step: int32 scalar array, the number of finished steps.
       params: the generator's parameters, by group ("stage_a", "stage_b").
       ema: their exponential moving average, used for evaluation and export.
-      moments: the optimizer's state of each group, begun when a phase first trains the group.
+      moments: the optimizer's state of each group, begun anew by every phase that trains it.
       discriminator: the discriminator's parameters ({} without one).
       discriminator_moments: its optimizer's state.
     """

@@ -201,6 +201,11 @@ def _accumulated_gradients(
     return jax.tree.map(lambda x: x / parts, total)
 
 
+def _steps_key(seed: int) -> jax.Array:
+    """The steps' own key: the seed's first two begin the networks (`state.create_state`)."""
+    return jax.random.fold_in(jax.random.key(seed), 2)
+
+
 def _apply_updates(
     params: Params, grads: Params, moments: Any, system: System, rate: jax.Array
 ) -> tuple[Params, Any]:
@@ -235,7 +240,7 @@ def train_step(
       "learning_rate", "gradient_norm" and in adversarial phases "discriminator", "d_real",
       "d_fake" and "d_ranked", the share of patches whose truth it ranks above the estimate.
     """
-    key = jax.random.fold_in(jax.random.key(system.seed), state.step)
+    key = jax.random.fold_in(_steps_key(system.seed), state.step)
     found = _accumulated_gradients(state, batch, frozen, key, system, phase)
     if axis_name is not None:
         found = jax.lax.pmean(found, axis_name)
