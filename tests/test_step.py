@@ -234,7 +234,9 @@ def test_ema_is_the_weighted_mean(state, steps, frozen):
         np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
 
 
-def test_the_average_of_a_group_warms_up_when_its_training_begins(phases, state, system, frozen):
+def test_the_average_of_a_group_warms_up_when_its_training_begins(phases, frozen):
+    system = make_small_system(phases)
+    state = create_state(system, scale=4, seed=0)
     late = dataclasses.replace(phases[1], first_step=5_000, since=(0, 5_000))
     assert late.trains == ("stage_a", "stage_b")
     start = state._replace(step=jnp.int32(5_000))

@@ -1,12 +1,11 @@
 """Metrics as JSON lines, and as TensorBoard events where TensorBoard is installed."""
 
 import json
+import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-from supervegan_jax.evaluation.results import json_value
 
 
 class MetricWriter:
@@ -56,8 +55,12 @@ class MetricWriter:
             self._events.add(step, {k: v for k, v in values.items() if isinstance(v, float)})
 
     def write_scores(self, step: int, phase: str, scores: Mapping[str, float]) -> None:
-        """Writes the scores of the frames held out, after a step of the phase."""
-        self.write(step, {"phase": phase, **{k: json_value(v) for k, v in scores.items()}})
+        """Writes the scores of the frames held out, after a step of the phase.
+
+        JSON has no infinite numbers: the PSNR of equal pictures is "Infinity".
+        """
+        values = {k: "Infinity" if v == math.inf else v for k, v in scores.items()}
+        self.write(step, {"phase": phase, **values})
 
     def scored(self, step: int) -> bool:
         """Whether an earlier run wrote the scores of that step."""
