@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -6,6 +8,7 @@ from single_image_samples import as_numpy, counts_at_720p, filled, random_frames
 
 from supervegan_jax.models.fsrcnn import VARIANTS, Fsrcnn
 from supervegan_jax.ops.deconvolution import deconvolve
+from supervegan_jax.pretrained import systems
 from supervegan_jax.pretrained.fsrcnn_weights import fsrcnn_variables
 
 SMALL = {"width": 10, "shrunk_width": 5, "mapping_layers": 2}
@@ -134,12 +137,22 @@ def test_the_published_sizes_are_told_from_the_file():
     assert found == jax.tree.map(lambda x: (x.shape, x.dtype), wanted)
 
 
+def test_the_scale_is_told_by_the_name_of_the_file(monkeypatch):
+    monkeypatch.setattr(systems, "read_torch_file", lambda path: state_dict(10, 5, 2))
+    for name, scale in (("fsrcnn_x2", 2), ("FSRCNN-x3-T91-97a30bfb", 3), ("x4", 4)):
+        fields, _ = systems.read_system(Path(f"{name}.pth"))
+        assert fields["scale"] == scale
+    for name in ("fsrcnn", "fsrcnn_x5", "fsrcnn_x2_x3", "fsrcnn_x24"):
+        with pytest.raises(ValueError, match=rf"^{name}\.pth: the scale .* as in fsrcnn_x2\.pth"):
+            systems.read_system(Path(f"{name}.pth"))
+
+
 def test_wrong_state_dicts_are_refused():
     good = state_dict(10, 5, 2)
     for name in ("first_part.1.weight", "mid_part.5.weight", "last_part.bias"):
         with pytest.raises(ValueError, match=rf"tensor {name} is missing"):
-            fsrcnn_variables({key: x for key, x in good.items() if key != name})
+            fsrcnn_variables({key: x for key, x in good.items() if key != name}, 4)
     with pytest.raises(ValueError, match=r"last_part\.weight has shape .*; accepted: \(10, 1, 9"):
-        fsrcnn_variables(good | {"last_part.weight": np.zeros((10, 1, 8, 8))})
+        fsrcnn_variables(good | {"last_part.weight": np.zeros((10, 1, 8, 8))}, 4)
     with pytest.raises(ValueError, match=r"tensor extra is left over"):
-        fsrcnn_variables(good | {"extra": np.zeros(1)})
+        fsrcnn_variables(good | {"extra": np.zeros(1)}, 4)

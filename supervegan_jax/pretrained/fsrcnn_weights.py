@@ -14,7 +14,7 @@ from supervegan_jax.pretrained.state_dict import StateDict
 
 
 def fsrcnn_variables(
-    tensors: Mapping[str, np.ndarray], scale: int = 4
+    tensors: Mapping[str, np.ndarray], scale: int
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Turns such an FSRCNN into ours.
 

@@ -1,6 +1,8 @@
 """Published weights of other systems, from their authors' files to the form ours are kept in."""
 
+import re
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +28,8 @@ _TORCH: dict[str, tuple[str, Variables]] = {
     "ESRGAN (first layout)": ("trunk_conv.weight", esrgan_variables),
     "RLFN": ("block_1.c1_r.weight", rlfn_variables),
     "SRVGG": ("body.1.weight", srvgg_variables),
-    "FSRCNN": ("first_part.0.weight", fsrcnn_variables),
 }
+_FSRCNN_TENSOR = "first_part.0.weight"
 
 _DUF: Variables = duf_variables
 
@@ -37,13 +39,14 @@ def read_system(path: Path) -> tuple[dict[str, Any], dict[str, Any]]:
 
     Args:
       path: a state dict of EDVR, ESRGAN, Real-ESRGAN, RLFN or FSRCNN (.pth, .pt), or DUF's .h5.
+        FSRCNN's scale is read from the file's name.
 
     Returns:
       The generator's fields, as `models.build_generator` takes them, and its parameters by group,
       NumPy float32.
 
     Raises:
-      ValueError: it is none of these, or damaged.
+      ValueError: it is none of these, damaged, or an FSRCNN whose name tells no scale.
     """
     if path.suffix in _HDF5_SUFFIXES:
         tensors, variables_of = read_duf_file(path), _DUF
@@ -61,8 +64,21 @@ def _recognise(tensors: Mapping[str, np.ndarray], path: Path) -> Variables:
     for mark, variables_of in _TORCH.values():
         if mark in tensors:
             return variables_of
+    if _FSRCNN_TENSOR in tensors:
+        return partial(fsrcnn_variables, scale=_scale_of_name(path))
     systems = ", ".join(dict.fromkeys(name.split(" (")[0] for name in _TORCH))
     raise ValueError(
         f"{path}: its {len(tensors)} tensors are of no network that is known here; known are "
-        f"{systems}, and DUF's .h5 files"
+        f"{systems}, FSRCNN, and DUF's .h5 files"
     )
+
+
+def _scale_of_name(path: Path) -> int:
+    """The scale in names like fsrcnn_x3.pth and fsrcnn_x3-T91.pth."""
+    found = set(re.findall(r"(?<![a-z0-9])x([234])(?![a-z0-9])", path.stem.lower()))
+    if len(found) != 1:
+        raise ValueError(
+            f"{path}: the scale of an FSRCNN is read from its file's name, which must hold one of "
+            "x2, x3 and x4 between other signs than letters and digits, as in fsrcnn_x2.pth"
+        )
+    return int(found.pop())
