@@ -126,9 +126,10 @@ def main(arguments: list[str] | None = None) -> int | None:
         fields = model.card["generator"]
         written = save_model(directory, fields, model.params, card, options.dtype)
         size = (directory / "model.safetensors").stat().st_size
+        of_step = f" of step {written['step']}" if "step" in written else ""
         print(
-            f"{directory}: {written['parameters']} parameters of step {written.get('step')} "
-            f"in {size / 1e6:.2f} MB, {options.dtype}"
+            f"{directory}: {written['parameters']} parameters{of_step} in {size / 1e6:.2f} MB, "
+            f"{options.dtype}"
         )
     for name in sorted(set(options.format) & set(FORMATS)):
         path, largest = write_export(directory, model, name, options.stage)

@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import jax
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 from single_image_samples import as_numpy, counts_at_720p, filled, random_frames, shapes
 
+from supervegan_jax import export
 from supervegan_jax.models.fsrcnn import VARIANTS, Fsrcnn
 from supervegan_jax.ops.deconvolution import deconvolve
 from supervegan_jax.pretrained import systems
@@ -145,6 +147,15 @@ def test_the_scale_is_told_by_the_name_of_the_file(monkeypatch):
     for name in ("fsrcnn", "fsrcnn_x5", "fsrcnn_x2_x3", "fsrcnn_x24"):
         with pytest.raises(ValueError, match=rf"^{name}\.pth: the scale .* as in fsrcnn_x2\.pth"):
             systems.read_system(Path(f"{name}.pth"))
+
+
+def test_the_export_of_a_published_file_names_no_step(monkeypatch, tmp_path, capsys):
+    monkeypatch.setattr(systems, "read_torch_file", lambda path: state_dict(10, 5, 2))
+    path = tmp_path / "fsrcnn_x2.pth"
+    path.touch()
+    export.main([str(path), str(tmp_path / "ours")])
+    told = capsys.readouterr().out
+    assert re.search(r"ours: \d+ parameters in \d\.\d\d MB, float16$", told, re.M)
 
 
 def test_wrong_state_dicts_are_refused():
