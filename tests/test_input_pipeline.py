@@ -2,6 +2,9 @@
 
 import itertools
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -226,6 +229,24 @@ def test_a_damaged_record_is_named(shards: list[Path]) -> None:
     shards[1].write_bytes(damaged)
     with pytest.raises(ValueError, match=f"record 2 of .*{shards[1].name}.* is damaged"):
         take(shards[0].parent, 3)
+
+
+def test_tensorflow_says_nothing_of_what_is_raised(shards: list[Path]) -> None:
+    shards[1].write_bytes(shards[1].read_bytes()[:-1] + b"?")
+    code = (
+        "import jax\n"  # which sets a level of its own
+        "from supervegan_jax.data.input_pipeline import record_batches\n"
+        f"batches = record_batches({str(shards[0].parent)!r}, scale=2, patch_size=4,"
+        " batch_size=6, seed=7)\n"
+        "try: list(batches)\n"
+        "except ValueError as error: print(error)"
+    )
+    environment = {key: x for key, x in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True
+    )
+    assert "is damaged" in done.stdout
+    assert done.stderr == ""
 
 
 def test_a_truncated_shard_is_named(shards: list[Path]) -> None:

@@ -2,6 +2,8 @@
 
 import os
 
-# Read by TensorFlow on import. Without them it greets on stderr; nothing here uses oneDNN.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Read by TensorFlow on import. Without them it greets on stderr and warns there of what is raised
+# anyway; nothing here uses oneDNN. 1 is what JAX, often imported before, leaves for itself.
+if os.environ.get("TF_CPP_MIN_LOG_LEVEL", "1") == "1":
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "2"
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")

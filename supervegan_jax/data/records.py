@@ -225,12 +225,11 @@ def truth_shape(window: Window, side: int) -> tuple[int, ...]:
 
 
 def load_tensorflow() -> tuple[ModuleType, ModuleType]:
-    """Imports TensorFlow, quiet and kept off the accelerator, and tensorflow-datasets.
+    """Imports TensorFlow, kept off the accelerator, and tensorflow-datasets.
 
     Returns:
       The modules `tensorflow` and `tensorflow_datasets`.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import tensorflow as tf
     import tensorflow_datasets as tfds
 
