@@ -54,7 +54,8 @@ class DenseBlock(nn.Module):
 class Duf(SingleStage):
     """DUF's generator: seven frames in, the centre frame enlarged.
 
-    A window that reaches beyond a clip's ends holds black frames there (test.py).
+    A window that reaches beyond a clip's ends repeats its first or last frame there, as in training
+    and enhancement of every network here; the authors' test.py has black frames.
 
     Attributes:
       scale: 2, 3 or 4.
