@@ -190,7 +190,7 @@ def _inspect(task: tuple[Path, bool, Path, ClipOptions]) -> Source | None:
         if scan.frame_count < FEWEST_FRAMES:
             raise VideoError(f"{path} has {scan.frame_count} frames, fewer than {FEWEST_FRAMES}")
         plan = _plan(info, options)
-        fps = _constant_rate(info.fps, probe.list_packets(path).fps)
+        fps = probe.constant_rate(path, info.fps)
     except ValueError as error:
         if named:
             raise VideoError(
@@ -202,13 +202,6 @@ def _inspect(task: tuple[Path, bool, Path, ClipOptions]) -> Source | None:
         folder.write_json(kept, dataclasses.asdict(scan))
     notes = _notes(info, fps, plan, options) + _left_out(scan, fps, options)
     return Source(info, sha256, fps, scan, notes)
-
-
-def _constant_rate(declared: Fraction, measured: Fraction | None) -> Fraction:
-    """The declared rate, or the mean of the timestamps where it is more than 1 % off."""
-    if measured is None or abs(measured / declared - 1) <= Fraction(1, 100):
-        return declared
-    return measured.limit_denominator(1001)
 
 
 def _notes(

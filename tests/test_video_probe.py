@@ -5,7 +5,7 @@ from PIL import Image
 from video_samples import ffmpeg, make_video
 
 from supervegan_jax.video.ffmpeg import VideoError
-from supervegan_jax.video.probe import list_packets, measure_bitrate_kbps, probe
+from supervegan_jax.video.probe import constant_rate, list_packets, measure_bitrate_kbps, probe
 
 
 @pytest.mark.parametrize("fps", ["25", "30000/1001", "24000/1001", "60"])
@@ -48,6 +48,12 @@ def test_the_bitrate_is_that_of_the_packets(tmp_path):
     # Matroska keeps the parameter sets in its header, and lengths in place of start codes.
     assert measure_bitrate_kbps(container) == pytest.approx(expected, rel=0.01)
     assert in_mkv.fps == 20
+
+
+def test_a_rate_that_the_times_belie_is_their_mean(tmp_path):
+    path = make_video(tmp_path / "a.mkv", frames=25)  # at 25 frames per second
+    assert constant_rate(path, Fraction(25200, 1001)) == Fraction(25200, 1001)  # 0.7 % off
+    assert constant_rate(path, Fraction(50)) == 25
 
 
 def test_sound_cover_art_and_pictures_are_no_video(tmp_path):

@@ -106,7 +106,7 @@ def make_cut(workspace: Workspace, source: Path, cut: Cut) -> Reference:
     key = workspace.key(sha256=sha256, filters=filters, **fields)
     known = workspace.read("references", key)
     if known is None:
-        fps = cut.headerless[2] if cut.headerless else _constant_rate(source, info.fps)
+        fps = cut.headerless[2] if cut.headerless else probe.constant_rate(source, info.fps)
         path = workspace.video("references", key)
         matrix = colour.matrix_tag(info) if cut.as_stored else "bt709"
         width, height = size
@@ -204,14 +204,6 @@ def _reference(
         fps=Fraction(known["fps"]),
         frame_count=known["frame_count"],
     )
-
-
-def _constant_rate(source: Path, declared: Fraction) -> Fraction:
-    """The declared rate, or the mean of the timestamps where it is more than 1 % off."""
-    measured = probe.list_packets(source).fps
-    if measured is None or abs(measured / declared - 1) <= Fraction(1, 100):
-        return declared
-    return measured.limit_denominator(1001)
 
 
 def _write(

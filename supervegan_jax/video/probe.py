@@ -202,6 +202,18 @@ def list_packets(path: str | os.PathLike[str]) -> Packets:
     return Packets(sizes=tuple(int(row[4]) for row in shown), fps=fps)
 
 
+def constant_rate(path: str | os.PathLike[str], declared: Fraction) -> Fraction:
+    """The declared frame rate, or the mean of the timestamps where that is more than 1 % off.
+
+    Raises:
+      VideoError: the file cannot be read, or is damaged or cut off.
+    """
+    measured = list_packets(path).fps
+    if measured is None or abs(measured / declared - 1) <= Fraction(1, 100):
+        return declared
+    return measured.limit_denominator(1001)
+
+
 def measure_bitrate_kbps(path: str | os.PathLike[str], fps: Fraction | None = None) -> float:
     """The bitrate of the video alone in kbit/s: bytes of all packets over their playing time.
 
