@@ -22,7 +22,7 @@ from protocol_samples import (
     tiny_networks,
     vid4_pictures,
 )
-from video_samples import make_video
+from video_samples import make_video, measure_kbps
 
 from supervegan_jax.benchmarking.counts import count_parameters
 from supervegan_jax.evaluation.comparison import ScoreOptions, compare
@@ -33,7 +33,7 @@ from supervegan_jax.protocols.job import _scored
 from supervegan_jax.rate_distortion.measure import Scoring, _kept_pictures
 from supervegan_jax.video import ffmpeg
 from supervegan_jax.video.encoder import encode
-from supervegan_jax.video.probe import measure_bitrate_kbps, probe
+from supervegan_jax.video.probe import probe
 from supervegan_jax.video.vmaf import vmaf_of_files
 from supervegan_jax.weights import load_model
 
@@ -146,7 +146,7 @@ def test_aim_columns(tmp_path, networks, monkeypatch):
     assert (probe(path).width, probe(path).height) == (32, 24)
     rates = {r["condition"]: r["kbps"] for r in scores_of(content, clip=sintel)}
     assert rates["CRF 31"] > rates["CRF 63"] > 0
-    assert rates["CRF 63"] == pytest.approx(measure_bitrate_kbps(path), abs=1e-2)
+    assert rates["CRF 63"] == pytest.approx(measure_kbps(path, probe(path).fps), abs=1e-2)
     # A network's frames written out and scored as files are.
     from supervegan_jax.rate_distortion.ways import list_ways
     from supervegan_jax.video.writer import LosslessWriter

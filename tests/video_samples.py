@@ -1,6 +1,7 @@
 """Small videos that the tests of video and data_prep make for themselves."""
 
 import subprocess
+from fractions import Fraction
 from pathlib import Path
 
 from supervegan_jax.video.ffmpeg import executable
@@ -33,6 +34,13 @@ def make_video(
     output_options = ["-frames:v", str(frames), *output, "-fflags", "+bitexact", f"file:{path}"]
     ffmpeg("-f", "lavfi", "-i", pattern, *output_options)
     return path
+
+
+def measure_kbps(path: Path, fps: float | Fraction) -> float:
+    """The bitrate of a Matroska file's video in kbit/s: the bytes of its packets over the time."""
+    listing = ffmpeg("-i", f"file:{path}", "-map", "0:v:0", "-c", "copy", "-f", "framecrc", "-")
+    rows = [row.split(b",") for row in listing.splitlines() if not row.startswith(b"#")]
+    return float(sum(int(row[4]) for row in rows) * 8 * fps / len(rows) / 1000)
 
 
 def join_videos(path: Path, parts: list[Path]) -> Path:

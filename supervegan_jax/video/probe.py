@@ -212,18 +212,3 @@ def constant_rate(path: str | os.PathLike[str], declared: Fraction) -> Fraction:
     if measured is None or abs(measured / declared - 1) <= Fraction(1, 100):
         return declared
     return measured.limit_denominator(1001)
-
-
-def measure_bitrate_kbps(path: str | os.PathLike[str], fps: Fraction | None = None) -> float:
-    """The bitrate of the video alone in kbit/s: bytes of all packets over their playing time.
-
-    Args:
-      path: a video of constant frame rate.
-      fps: its frame rate; None takes the file's own.
-
-    Raises:
-      VideoError: the file cannot be read.
-    """
-    packets = list_packets(path)
-    seconds = packets.count / (fps or probe(path).fps)
-    return float(packets.size * 8 / seconds / 1000)
