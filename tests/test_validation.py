@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from prepared_clips import SCALE, frame, write_data, write_preparation
 
-from supervegan_jax.data.validation import load_validation, windows
+from supervegan_jax.data.validation import history, load_validation, windows
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,15 @@ def test_fewer_frames_are_the_first_ones_with_the_same_windows(records: Path) ->
         np.testing.assert_array_equal(few.hr, every.hr[:2])
         np.testing.assert_array_equal(few.codec, every.codec[:2])
         np.testing.assert_array_equal(list(windows(few)), list(windows(every))[:2])
+
+
+def test_a_sequence_begins_with_mirrored_frames_however_few_are_scored(records: Path) -> None:
+    few = load_validation(records, 2, 1, "sequence")
+    start, middle = few[1:]
+    mirrored = np.stack([frame(2, 2, index, 1) for index in (5, 4, 3, 2, 1)])
+    np.testing.assert_array_equal(history(start), mirrored)
+    np.testing.assert_array_equal(list(windows(start)), [[frame(2, 2, i, 1)] for i in range(2)])
+    np.testing.assert_array_equal(history(middle), [frame(3, 2, i, 1) for i in range(5)])
 
 
 def test_a_preparation_without_held_out_frames_is_refused(tmp_path: Path) -> None:

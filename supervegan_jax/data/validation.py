@@ -113,6 +113,8 @@ def _load_clip(
     start, stop = int(reads.min()), int(reads.max()) + 1
     if reading == "sequence":
         start = max(0, start - _HISTORY)
+        if first == 0:  # `history` mirrors frames that may come after those asked for
+            stop = max(stop, min(_MIRRORED + 1, clip_length))
     codec = entry.get("codec")
 
     def read(name: str, first_frame: int, frame_count: int) -> np.ndarray:
