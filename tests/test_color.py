@@ -2,6 +2,8 @@
 
 import math
 import subprocess
+from fractions import Fraction
+from pathlib import Path
 
 import imageio_ffmpeg
 import jax
@@ -12,12 +14,12 @@ from enhancement_samples import Enlarger, plain
 
 from supervegan_jax.enhancement.options import RunOptions
 from supervegan_jax.enhancement.runner import enhance_frames
-from supervegan_jax.ops.chroma import SITES, downsample_chroma, upsample_chroma
+from supervegan_jax.ops.chroma import downsample_chroma, upsample_chroma
+from supervegan_jax.ops.chroma_sites import SITES
 from supervegan_jax.ops.color import planes_to_rgb, rgb_to_planes, to_float, to_uint8
+from supervegan_jax.video import colour
+from supervegan_jax.video.probe import Unseen, VideoInfo
 from supervegan_jax.video_input.frames import FrameFormat, VideoFrame
-
-SWSCALE_NAMES = {"bt709": "bt709", "smpte170m": "smpte170m", "bt2020nc": "bt2020"}
-POSITIONS = {"left": (0, 128), "center": (128, 128), "topleft": (0, 0)}
 
 
 def smooth_planes(fmt, seed=0, low=0.25, high=0.75):
@@ -110,31 +112,58 @@ def test_known_colours():
         assert tuple(int(plane[0, 0, 0]) for plane in back) == codes
 
 
-def swscale(data, size, input_format, output_format, options):
+def swscale(planes, fmt, filters, output_format):
     command = [imageio_ffmpeg.get_ffmpeg_exe(), "-v", "error", "-f", "rawvideo"]
-    command += ["-pix_fmt", input_format, "-s", f"{size[0]}x{size[1]}", "-i", "-"]
-    command += ["-vf", f"scale={options},format={output_format}"]
-    command += ["-f", "rawvideo", "-pix_fmt", output_format, "-"]
-    return subprocess.run(command, input=data, capture_output=True, check=True).stdout
+    command += ["-pix_fmt", fmt.pixel_format, "-s", f"{fmt.width}x{fmt.height}", "-i", "-"]
+    command += ["-vf", filters, "-f", "rawvideo", "-pix_fmt", output_format, "-"]
+    data = b"".join(plane.tobytes() for plane in planes)
+    done = subprocess.run(command, input=data, capture_output=True, check=True)
+    return np.frombuffer(done.stdout, np.uint8)
+
+
+def as_probed(fmt):
+    return VideoInfo(
+        path=Path("a.mkv"),
+        width=fmt.width,
+        height=fmt.height,
+        fps=Fraction(25),
+        pixel_format=fmt.pixel_format,
+        range="pc" if fmt.full_range else "tv",
+        matrix=fmt.matrix,
+        primaries="unknown",
+        transfer="unknown",
+        interlaced=False,
+        unseen=Unseen(fmt.chroma_location),
+    )
 
 
 @pytest.mark.parametrize("matrix", ["bt709", "smpte170m", "bt2020nc"])
 @pytest.mark.parametrize("full_range", [False, True])
-@pytest.mark.parametrize("location", ["left", "center", "topleft"])
-def test_rgb_is_swscales(matrix, full_range, location):
-    fmt = FrameFormat(64, 48, 8, "420", matrix, full_range, location)
-    planes = smooth_planes(fmt, 3)
-    across, down = POSITIONS[location]
-    options = f"in_color_matrix={SWSCALE_NAMES[matrix]}:in_range={'pc' if full_range else 'tv'}"
-    options += f":in_h_chr_pos={across}:in_v_chr_pos={down}:out_range=pc"
-    options += ":flags=bilinear+accurate_rnd+full_chroma_int+full_chroma_inp"
-    data = b"".join(plane.tobytes() for plane in planes)
-    reference = swscale(data, (64, 48), "yuv420p", "rgb24", options)
-    reference = np.frombuffer(reference, np.uint8).reshape(48, 64, 3).astype(float)
+@pytest.mark.parametrize("location", sorted(SITES))
+@pytest.mark.parametrize("subsampling", ["420", "422"])
+def test_rgb_is_swscales(matrix, full_range, location, subsampling):
+    fmt = FrameFormat(64, 48, 8, subsampling, matrix, full_range, location)
+    luma, *chroma = smooth_planes(fmt, 3, low=0.4, high=0.6)
+    # Chroma that changes from sample to sample tells where it lies.
+    grain = np.random.default_rng(3)
+    planes = (luma, *(c + grain.integers(0, 20, c.shape, np.uint8) for c in chroma))
+    reference = swscale(planes, fmt, colour.to_rgb(as_probed(fmt)), "rgb24")
     found = to_uint8(planes_to_rgb(tuple(jnp.asarray(p)[None] for p in planes), fmt))[0]
-    difference = np.asarray(found).astype(float) - reference
+    difference = np.asarray(found).astype(float) - reference.reshape(48, 64, 3).astype(float)
     assert np.abs(difference).max() <= 2
     assert np.abs(difference.mean(axis=(0, 1))).max() < 0.35
+
+
+@pytest.mark.parametrize(("stored", "kept"), [("left", True), ("topleft", True), ("top", False)])
+def test_stored_422_keeps_its_columns_where_they_lie(stored, kept):
+    fmt = FrameFormat(64, 48, 8, "422", "bt709", False, stored)
+    luma, *_ = smooth_planes(fmt)
+    rows = np.random.default_rng(0).integers(60, 200, (2, 1, 32), np.uint8)  # alike in every line
+    planes = (luma, *(np.broadcast_to(row, (48, 32)) for row in rows))
+    made = swscale(planes, fmt, colour.to_yuv420p(as_probed(fmt), (64, 48), "bicubic"), "yuv420p")
+    np.testing.assert_array_equal(made[: 64 * 48].reshape(48, 64), luma)
+    chroma = made[64 * 48 :].reshape(2, 24, 32)
+    assert (chroma == rows).all() == kept
 
 
 @pytest.mark.parametrize("location", sorted(SITES))

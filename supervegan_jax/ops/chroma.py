@@ -1,10 +1,9 @@
 """Subsampled chroma planes: to the luma's grid and back, at the sample's true place.
 
-A chroma sample i of an axis that is halved lies at luma position 2 i + s (pixel centres are whole
-numbers): s = 0 on the even pixel, 0.5 between the two, 1 on the odd one. Up is linear
-interpolation, what ffmpeg's `bilinear` does; down is the triangle filter two luma pixels wide on
-each side, its transpose. The border is replicated. The names give s along the width first; every
-grid keeps its own siting, so an enlarged video is tagged like its source.
+A chroma sample i of an axis that is halved lies at luma position 2 i + s, see `chroma_sites`. Up is
+linear interpolation, what ffmpeg's `bilinear` does; down is the triangle filter two luma pixels
+wide on each side, its transpose. The border is replicated. Every grid keeps its own siting, so an
+enlarged video is tagged like its source.
 """
 
 import math
@@ -12,17 +11,9 @@ import math
 import jax
 import jax.numpy as jnp
 
+from supervegan_jax.ops.chroma_sites import SITES
 from supervegan_jax.ops.resize import pad_edge, weighted_slices
 
-# ffmpeg's name -> (s along the width, s along the height).
-SITES = {
-    "left": (0.0, 0.5),
-    "center": (0.5, 0.5),
-    "topleft": (0.0, 0.0),
-    "top": (0.5, 0.0),
-    "bottomleft": (0.0, 1.0),
-    "bottom": (0.5, 1.0),
-}
 # Luma pixels on each side that a pixel's interpolated chroma, or a chroma sample, depends on.
 REACH = 2
 

@@ -27,7 +27,7 @@ class PixelFormat(Protocol):
       subsampling: one of `SUBSAMPLINGS`; "gray" has luma alone.
       matrix: a key of `MATRICES`.
       full_range: black and white are the ends of the range, not 16 and 235 (of 8 bits).
-      chroma_location: a key of `ops.chroma.SITES`; not read for "444" and "gray".
+      chroma_location: a key of `ops.chroma_sites.SITES`; not read for "444" and "gray".
     """
 
     @property

@@ -3,6 +3,7 @@
 import re
 from typing import Final
 
+from supervegan_jax.ops.chroma_sites import SITES
 from supervegan_jax.video.ffmpeg import VideoError
 from supervegan_jax.video.probe import VideoInfo
 
@@ -17,9 +18,7 @@ MATRICES: Final = {
 }
 HIGH_DYNAMIC_RANGE: Final = ("smpte2084", "arib-std-b67")
 BT709_TAGS: Final = "setparams=range=tv:color_primaries=bt709:color_trc=bt709:colorspace="
-# Where the chroma sample lies, in 1/256 of a luma pixel, horizontally and vertically. H.264's
-# default for 4:2:0 is "left"; without the numbers swscale would take "center".
-CHROMA_POSITIONS: Final = {"left": (0, 128), "center": (128, 128), "topleft": (0, 0)}
+_USUAL_SITE: Final = "left"  # H.264's default, where a file does not tell
 
 
 def is_rgb(info: VideoInfo) -> bool:
@@ -64,10 +63,22 @@ def _input_options(info: VideoInfo) -> list[str]:
     if is_rgb(info):
         return []
     options = [f"in_color_matrix={matrix(info)}", f"in_range={value_range(info)}"]
-    if "420" in info.pixel_format or info.pixel_format in ("nv12", "nv21"):
-        across, down = CHROMA_POSITIONS.get(info.chroma_location, CHROMA_POSITIONS["left"])
-        options += [f"in_h_chr_pos={across}", f"in_v_chr_pos={down}"]
-    return options
+    known = info.chroma_location in SITES
+    site = info.chroma_location if known else _USUAL_SITE
+    return options + _chroma_positions("in", site, _subsampled_axes(info.pixel_format))
+
+
+def _subsampled_axes(pixel_format: str) -> str:
+    """Those of "h" (along the width) and "v" (along the height) on which chroma is halved."""
+    if re.search(r"420|nv12|nv21|p01\d", pixel_format):
+        return "hv"
+    return "h" if re.search(r"422|nv16|nv20|[py]21\d", pixel_format) else ""
+
+
+def _chroma_positions(side: str, site: str, axes: str) -> list[str]:
+    """swscale's options, in 1/256 of a luma pixel; without them it would take "center"."""
+    places = zip("hv", SITES[site], strict=True)
+    return [f"{side}_{axis}_chr_pos={round(256 * s)}" for axis, s in places if axis in axes]
 
 
 def to_rgb(info: VideoInfo) -> str:
@@ -93,6 +104,6 @@ def to_yuv420p(
     """
     options = [f"w={size[0]}", f"h={size[1]}", *_input_options(info)]
     options += [f"out_color_matrix={MATRICES[stored_matrix]}", "out_range=tv"]
-    options += ["out_h_chr_pos=0", "out_v_chr_pos=128"]
+    options += _chroma_positions("out", _USUAL_SITE, "hv")
     options.append(f"flags={kernel}+accurate_rnd+full_chroma_int+full_chroma_inp")
     return "scale=" + ":".join(options) + f",{BT709_TAGS}{stored_matrix},format=yuv420p"

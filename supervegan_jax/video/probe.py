@@ -67,7 +67,7 @@ class VideoInfo:
 
     @property
     def chroma_location(self) -> str:
-        """Where a 4:2:0 chroma sample lies; see `Unseen`."""
+        """Where a subsampled chroma sample lies; see `Unseen`."""
         return self.unseen.chroma_location
 
 
