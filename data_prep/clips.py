@@ -112,12 +112,13 @@ def make_clips(
       The clips of these videos, by id.
 
     Raises:
-      ValueError: not a video, damaged, shorter than 5 frames, or no clip comes of it.
+      ValueError: not a video or an empty name, damaged, shorter than 5 frames, or no clip comes of
+        it.
       OSError: the folder cannot be written.
     """
     options = options or ClipOptions()
     data = Path(data)
-    named, found = _find_videos([Path(video) for video in videos], data)
+    named, found = _find_videos(folder.named_paths(videos), data)
     with folder.locked(data):
         folder.begin(
             data / "clips.options.json",

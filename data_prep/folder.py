@@ -12,7 +12,7 @@ import contextlib
 import dataclasses
 import fcntl
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, TypeVar, get_origin, get_type_hints
@@ -71,6 +71,18 @@ class ClipEncode:
     width: int
     height: int
     command: list[str]
+
+
+def named_paths(names: Iterable[str | Path]) -> list[Path]:
+    """Files and folders as the user names them.
+
+    Raises:
+      ValueError: a name is empty, which `Path` takes for the current folder.
+    """
+    given = list(names)
+    if "" in given:
+        raise ValueError("an empty name is given; accepted: files and folders, '.' for this one")
+    return [Path(name) for name in given]
 
 
 def clip_path(data: Path, clip_id: str) -> Path:

@@ -184,11 +184,11 @@ def film_photographs(
       The videos, `NAME-HASH-MOVE.mkv`, the hash of the photograph's file.
 
     Raises:
-      ValueError: not a photograph, or one smaller than the video.
+      ValueError: not a photograph or an empty name, or one smaller than the video.
       OSError: the folder cannot be written.
     """
     options, out = options or MoveOptions(), Path(out)
-    files = _find([Path(photograph) for photograph in photographs])
+    files = _find(folder.named_paths(photographs))
     for file in files.values():
         height, width = read_photograph(file).shape[:2]
         try:

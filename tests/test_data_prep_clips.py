@@ -159,6 +159,15 @@ def test_a_file_named_must_be_a_video(tmp_path, name, content, reason):
     assert not list((tmp_path / "data").glob("clips/*"))
 
 
+@pytest.mark.parametrize("command", ["clips", "photographs", "prepare"])
+def test_an_empty_name_is_not_the_current_folder(command, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    made = "--data" if command == "clips" else "--out"
+    monkeypatch.setattr(sys, "argv", [command, "", made, "made"])
+    with pytest.raises(ValueError, match=r"^an empty name is given; accepted: files and folders"):
+        importlib.import_module(f"data_prep.{command}").main()
+
+
 def test_too_short_and_truncated_sources(tmp_path):
     with pytest.raises(ValueError, match=r"has 4 frames, fewer than 5"):
         make_clips([make_video(tmp_path / "a.mkv", frames=4)], tmp_path / "data")
