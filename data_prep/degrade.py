@@ -48,7 +48,7 @@ def degrade(
     """
     data = Path(data)
     check_encoding(scale, bitrates_kbps, codecs)
-    chosen = [clip for clip in folder.read_clips(data) if clips is None or clip.clip_id in clips]
+    chosen = folder.read_clips(data, clips)
     tasks = [
         (data, clip, codec, kbps, scale)
         for clip in chosen
@@ -125,12 +125,15 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, help="encodes at a time (default: the cores)")
     arguments = parser.parse_args()
     ids = [clip.clip_id for clip in folder.read_clips(arguments.data)]
+    chosen = [clip_id for clip_id in ids if fnmatchcase(clip_id, arguments.clips)]
+    if not chosen:
+        raise ValueError(f"--clips {arguments.clips!r} matches no clip of {arguments.data}")
     encodes = degrade(
         arguments.data,
         scale=arguments.scale,
         bitrates_kbps=arguments.bitrates,
         codecs=arguments.codecs,
-        clips=[clip_id for clip_id in ids if fnmatchcase(clip_id, arguments.clips)],
+        clips=chosen,
         jobs=arguments.jobs,
     )
     for encode in encodes:

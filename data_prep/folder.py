@@ -90,16 +90,25 @@ def clip_path(data: Path, clip_id: str) -> Path:
     return data / "clips" / f"{clip_id}.mkv"
 
 
-def read_clips(data: Path) -> list[Clip]:
-    """All finished clips of a data folder, by id.
+def read_clips(data: Path, ids: Sequence[str] | None = None) -> list[Clip]:
+    """The finished clips of a data folder, by id.
+
+    Args:
+      data: the folder.
+      ids: those to take; None is all.
 
     Raises:
-      ValueError: there is none, or its .json is damaged.
+      ValueError: there is none, none of an id, or its .json is damaged.
     """
     clips = [read_entry(Clip, path) for path in sorted((data / "clips").glob("*.json"))]
     if not clips:
         raise ValueError(f"no clips in {data}; make them with python -m data_prep.clips")
-    return clips
+    if ids is None:
+        return clips
+    unknown = set(ids) - {clip.clip_id for clip in clips}
+    if unknown:
+        raise ValueError(f"no clip {min(unknown)} in {data}")
+    return [clip for clip in clips if clip.clip_id in ids]
 
 
 def read_encode(data: Path, clip_id: str, codec: str, kbps: int, scale: int) -> ClipEncode | None:

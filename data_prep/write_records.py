@@ -53,7 +53,7 @@ def write_records(
     """
     data, records = Path(data), Path(records)
     check_options(options)
-    chosen = [clip for clip in folder.read_clips(data) if clips is None or clip.clip_id in clips]
+    chosen = folder.read_clips(data, clips)
     holdout.check_patterns(chosen, options.holdout, "holdout")
     holdout.check_patterns(chosen, tuple(options.weights), "weight")
     divided = _divide(chosen, options)
@@ -107,7 +107,7 @@ def _divide(clips: Sequence[Clip], options: RecordOptions) -> list[holdout.Frame
 
 def clips_with_holdout(data: Path, clips: Sequence[str], options: RecordOptions) -> list[str]:
     """The ids, among `clips`, of those with held-out frames."""
-    chosen = [clip for clip in folder.read_clips(data) if clip.clip_id in clips]
+    chosen = folder.read_clips(data, clips)
     return [
         clip.clip_id
         for clip, frames in zip(chosen, _divide(chosen, options), strict=True)

@@ -12,6 +12,7 @@ import pytest
 from video_samples import ffmpeg, join_videos, make_video, raw_frames
 
 from data_prep import clips as clips_module
+from data_prep import degrade as degrade_module
 from data_prep import folder
 from data_prep.clips import ClipOptions, Scan, embedded_clip, make_clips, split_scenes
 from data_prep.degrade import degrade
@@ -307,6 +308,16 @@ def test_degrade_refuses_bad_options(tmp_path):
         degrade(tmp_path, scale=4, bitrates_kbps=[0])
     with pytest.raises(ValueError, match="no clips in"):
         degrade(tmp_path, scale=4, bitrates_kbps=[250])
+
+
+def test_a_pattern_of_no_clip_to_degrade_is_told(tmp_path, monkeypatch):
+    make_clips([make_video(tmp_path / "a.mkv")], tmp_path, SHORT)
+    monkeypatch.setattr(sys, "argv", ["degrade", str(tmp_path), "--clips", "zz*"])
+    with pytest.raises(ValueError, match=r"^--clips 'zz\*' matches no clip of \S+$"):
+        degrade_module.main()
+    with pytest.raises(ValueError, match=r"^no clip b in \S+$"):
+        degrade(tmp_path, scale=4, bitrates_kbps=[250], clips=["b"])
+    assert not (tmp_path / "encodes").exists()
 
 
 def test_the_embedded_clip_is_one_scene():
