@@ -16,6 +16,7 @@ from tqdm import tqdm
 from supervegan_jax.command_line import Parser, run
 from supervegan_jax.data import records as schema
 from supervegan_jax.data.records import Preparation, read_preparation
+from supervegan_jax.evaluation.results import check_outputs
 from supervegan_jax.video.writer import temporary_name
 
 _MARGIN = 4  # pixels between the pictures of a contact sheet
@@ -202,6 +203,8 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="contact sheet to draw")
     parser.add_argument("--count", type=int, default=12, help="pairs on the sheet")
     arguments = parser.parse_args()
+    if arguments.sheet is not None:
+        check_outputs([arguments.sheet], [])
     summary = check_records(arguments.records)
     preparation = summary.preparation
     size = preparation.patch_size

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from video_samples import make_video
 
+from data_prep import check_records as check_records_module
 from data_prep import folder, holdout, patches
 from data_prep.check_records import check_records, draw_contact_sheet
 from data_prep.clips import ClipOptions
@@ -245,6 +246,13 @@ def test_summary_and_contact_sheet(prepared, tmp_path):
     with Image.open(tmp_path / "sheet.png") as sheet:
         assert sheet.size == (2 * (2 * 96 + 8) + 4, 3 * 100 + 4)
     assert [path.name for path in tmp_path.iterdir()] == ["sheet.png"]
+
+
+def test_a_sheet_that_cannot_be_written_is_told_first(tmp_path, monkeypatch):
+    sheet = tmp_path / "nowhere" / "sheet.png"
+    monkeypatch.setattr(sys, "argv", ["check_records", "no_records", "--sheet", str(sheet)])
+    with pytest.raises(ValueError, match=rf"^{sheet}: there is no folder {sheet.parent}$"):
+        check_records_module.main()
 
 
 @pytest.fixture
