@@ -38,10 +38,14 @@ def divide(clip: Clip, tail: str | float | None, held_out: Sequence[str], window
       window: the frames of a record.
 
     Raises:
-      ValueError: a tail that cannot be read, or one that leaves fewer frames to train on than a
-        record has.
+      ValueError: a clip with fewer frames than a record has, a tail that leaves fewer to train on,
+        or one that cannot be read.
     """
     count = clip.frame_count
+    if count < window.frames:
+        raise ValueError(
+            f"clip {clip.clip_id} has {count} frames; a record has {window.frames} input frames"
+        )
     if any(_matches(clip, pattern) for pattern in held_out):
         return Frames((0, 0), (0, 0), (0, count))
     last = count - tail_frames(tail, count, clip.rate)

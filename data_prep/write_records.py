@@ -123,10 +123,6 @@ def _inputs(data: Path, clip: Clip, options: RecordOptions) -> tuple[ClipEncode,
             f"clip {clip.clip_id} is {clip.width}x{clip.height}, {clip.width // r}x"
             f"{clip.height // r} at scale {r}: smaller than a patch of {p}x{p}"
         )
-    if clip.frame_count < options.frames:
-        raise ValueError(
-            f"clip {clip.clip_id} has {clip.frame_count} frames, fewer than {options.frames}"
-        )
     return tuple(
         _require(data, clip, codec, kbps, r)
         for codec in dict.fromkeys(options.codecs)

@@ -221,6 +221,12 @@ def test_training_windows_end_before_held_out_frames():
         holdout.divide(a_clip(), "3.9s", [], Window())
 
 
+@pytest.mark.parametrize(("tail", "held_out"), [(None, ()), ("0.2", ()), (None, ("a",))])
+def test_a_clip_shorter_than_a_record_is_named(tail, held_out):
+    with pytest.raises(ValueError, match=r"^clip a has 6 frames; a record has 7 input frames$"):
+        holdout.divide(a_clip(frame_count=6), tail, held_out, Window(7))
+
+
 def test_patches_are_shared_out_by_frames_and_weight():
     clips = [a_clip("a"), a_clip("b"), a_clip("c")]
     assert holdout.apportion(10, clips, [10, 20, 70], {}) == [1, 2, 7]
