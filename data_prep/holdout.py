@@ -26,6 +26,11 @@ class Frames:
     firsts: tuple[int, int]
     validation: tuple[int, int]
 
+    @property
+    def held_out(self) -> int:
+        """How many frames are held out."""
+        return self.validation[1] - self.validation[0]
+
 
 def divide(clip: Clip, tail: str | float | None, held_out: Sequence[str], window: Window) -> Frames:
     """Divides a clip's frames.

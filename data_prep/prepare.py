@@ -80,9 +80,10 @@ def prepare(
     out = Path(out)
     check_options(options)
     ids = [clip.clip_id for clip in clips.make_clips(videos, out, clip_options, jobs=jobs)]
-    # Before the encodes: a pattern that matches nothing should not be told after an hour.
-    held_out = write_records.clips_with_holdout(out, ids, options)
+    # Before the encodes: what does not suit the clips should not be told after an hour.
+    shares = write_records.share_out(out, options, ids)
     degrade(out, scale=scale, bitrates_kbps=bitrates_kbps, codecs=codecs, clips=ids, jobs=jobs)
+    held_out = [share.clip.clip_id for share in shares if share.frames.held_out]
     if held_out:
         degrade(out, scale=1, bitrates_kbps=bitrates_kbps, clips=held_out, jobs=jobs)
     target = out / "records" if records is None else records

@@ -53,37 +53,31 @@ def write_records(
     """
     data, records = Path(data), Path(records)
     check_options(options)
-    chosen = folder.read_clips(data, clips)
-    holdout.check_patterns(chosen, options.holdout, "holdout")
-    holdout.check_patterns(chosen, tuple(options.weights), "weight")
-    divided = _divide(chosen, options)
-    counts = holdout.apportion(
-        options.patches, chosen, [d.firsts[1] - d.firsts[0] for d in divided], options.weights
-    )
-    encodes = [_inputs(data, clip, options) for clip in chosen]
+    shares = share_out(data, options, clips)
+    encodes = [_inputs(data, share.clip, options) for share in shares]
     validation = [
         entry
-        for clip, inputs, frames in zip(chosen, encodes, divided, strict=True)
-        for entry in _validation(data, records, clip, inputs, frames)
+        for share, inputs in zip(shares, encodes, strict=True)
+        for entry in _validation(data, records, share, inputs)
     ]
     tasks = [
         patches.ClipTask(
-            clip=clip,
+            clip=share.clip,
             encodes=inputs,
             data=data,
-            part=records / "parts" / clip.clip_id,
+            part=records / "parts" / share.clip.clip_id,
             scale=options.scale,
             patch_size=options.patch_size,
             seed=options.seed,
             window=options.window,
-            count=count,
-            firsts=frames.firsts,
-            peaks_of=frames.train if options.peaks else None,
+            count=share.patches,
+            firsts=share.frames.firsts,
+            peaks_of=share.frames.train if options.peaks else None,
         )
-        for clip, inputs, frames, count in zip(chosen, encodes, divided, counts, strict=True)
+        for share, inputs in zip(shares, encodes, strict=True)
     ]
     with folder.locked(records):
-        begun = dataclasses.asdict(options) | {"clips": [clip.clip_id for clip in chosen]}
+        begun = dataclasses.asdict(options) | {"clips": [s.clip.clip_id for s in shares]}
         if not options.peaks:  # as in folders from before there were any
             del begun["peaks"]
         results = ["parts/*/part.json", schema.FILE_NAME]
@@ -92,39 +86,63 @@ def write_records(
             busy = [task for task in tasks if task.count]
             run_jobs(patches.write_part, busy, jobs=jobs, title="records", in_processes=True)
             _assemble(records, busy, options)
-            content = _preparation(data, records, tasks, divided, validation, options)
+            content = _preparation(data, records, tasks, shares, validation, options)
             folder.write_json(records / schema.FILE_NAME, content)
         shutil.rmtree(records / "parts", ignore_errors=True)
     return records
 
 
-def _divide(clips: Sequence[Clip], options: RecordOptions) -> list[holdout.Frames]:
-    return [
-        holdout.divide(clip, options.holdout_tail, options.holdout, options.window)
-        for clip in clips
-    ]
+@dataclasses.dataclass(frozen=True)
+class Share:
+    """What one clip gives: the division of its frames, and how many patches."""
+
+    clip: Clip
+    frames: holdout.Frames
+    patches: int
 
 
-def clips_with_holdout(data: Path, clips: Sequence[str], options: RecordOptions) -> list[str]:
-    """The ids, among `clips`, of those with held-out frames."""
+def share_out(
+    data: Path, options: RecordOptions, clips: Sequence[str] | None = None
+) -> list[Share]:
+    """What each clip gives, by id, and all checks of clips and options that need no encode.
+
+    Args:
+      data: folder of clips.
+      options: of the records.
+      clips: ids to take; None is all.
+
+    Raises:
+      ValueError: a pattern that matches no clip, a clip smaller than a patch, one that has, or
+        leaves to train on, fewer frames than a record, or no clip to train on.
+    """
     chosen = folder.read_clips(data, clips)
-    return [
-        clip.clip_id
-        for clip, frames in zip(chosen, _divide(chosen, options), strict=True)
-        if frames.validation[0] < frames.validation[1]
+    holdout.check_patterns(chosen, options.holdout, "holdout")
+    holdout.check_patterns(chosen, tuple(options.weights), "weight")
+    for clip in chosen:
+        _check_size(clip, options)
+    divided = [
+        holdout.divide(clip, options.holdout_tail, options.holdout, options.window)
+        for clip in chosen
     ]
+    counts = holdout.apportion(
+        options.patches, chosen, [d.firsts[1] - d.firsts[0] for d in divided], options.weights
+    )
+    return list(map(Share, chosen, divided, counts))
 
 
-def _inputs(data: Path, clip: Clip, options: RecordOptions) -> tuple[ClipEncode, ...]:
-    """The encodes of one clip that patches are drawn from."""
+def _check_size(clip: Clip, options: RecordOptions) -> None:
     p, r = options.patch_size, options.scale
     if min(clip.width, clip.height) < p * r:
         raise ValueError(
             f"clip {clip.clip_id} is {clip.width}x{clip.height}, {clip.width // r}x"
             f"{clip.height // r} at scale {r}: smaller than a patch of {p}x{p}"
         )
+
+
+def _inputs(data: Path, clip: Clip, options: RecordOptions) -> tuple[ClipEncode, ...]:
+    """The encodes of one clip that patches are drawn from."""
     return tuple(
-        _require(data, clip, codec, kbps, r)
+        _require(data, clip, codec, kbps, options.scale)
         for codec in dict.fromkeys(options.codecs)
         for kbps in dict.fromkeys(options.bitrates_kbps)
     )
@@ -147,15 +165,11 @@ def _require(data: Path, clip: Clip, codec: str, kbps: int, scale: int) -> ClipE
 
 
 def _validation(
-    data: Path,
-    records: Path,
-    clip: Clip,
-    inputs: Sequence[ClipEncode],
-    frames: holdout.Frames,
+    data: Path, records: Path, share: Share, inputs: Sequence[ClipEncode]
 ) -> list[dict[str, Any]]:
     """One entry of preparation.json for each input of a clip with held-out frames."""
-    first, last = frames.validation
-    if first == last:
+    clip, frames = share.clip, share.frames
+    if not frames.held_out:
         return []
 
     def relative(path: Path) -> str:
@@ -174,8 +188,8 @@ def _validation(
                 "reference": relative(folder.clip_path(data, clip.clip_id)),
                 "input": relative(paths[0]),
                 "codec": relative(paths[1]),
-                "first_frame": first,
-                "frame_count": last - first,
+                "first_frame": frames.validation[0],
+                "frame_count": frames.held_out,
                 "fps": clip.fps,
                 "target_kbps": e.target_kbps,
                 "measured_kbps": e.measured_kbps,
@@ -219,7 +233,7 @@ def _preparation(
     data: Path,
     records: Path,
     tasks: Sequence[patches.ClipTask],
-    divided: Sequence[holdout.Frames],
+    shares: Sequence[Share],
     validation: Sequence[dict[str, Any]],
     options: RecordOptions,
 ) -> dict[str, Any]:
@@ -227,10 +241,10 @@ def _preparation(
         dataclasses.asdict(task.clip)
         | {
             "encodes": [dataclasses.asdict(encode) for encode in task.encodes],
-            "train_frames": list(frames.train),
-            "patches": task.count,
+            "train_frames": list(share.frames.train),
+            "patches": share.patches,
         }
-        for task, frames in zip(tasks, divided, strict=True)
+        for task, share in zip(tasks, shares, strict=True)
     ]
     return {
         "version": schema.VERSION,

@@ -342,6 +342,24 @@ def test_what_does_not_belong_together(prepared, tmp_path):
     fails("begun with seed 1, now it is 0", "r2")
 
 
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"holdout": ("zz*",)}, r"^holdout 'zz\*' matches no clip and no source's file name"),
+        ({"weights": {"zz*": 2.0}}, r"^weight 'zz\*' matches no clip and no source's file name"),
+        ({"patch_size": 48}, "smaller than a patch of 48x48"),
+        ({"frames": 41}, "has 40 frames; a record has 41 input frames"),
+        ({"holdout": ("*",)}, "no frames to train on: every clip is held out"),
+    ],
+    ids=["holdout", "weight", "patch_size", "frames", "nothing"],
+)
+def test_what_does_not_suit_the_clips_is_told_before_the_encodes(changes, reason, tmp_path):
+    video = make_video(tmp_path / "a.mkv", frames=40)
+    with pytest.raises(ValueError, match=reason):
+        prepare([video], tmp_path / "data", **ARGUMENTS | changes)
+    assert not (tmp_path / "data" / "encodes").exists()
+
+
 def test_a_file_in_the_folders_place(prepared, tmp_path):
     (tmp_path / "records").write_text("in the way")
     options = RecordOptions(scale=4, bitrates_kbps=(60,), patch_size=24, patches=20)
