@@ -1,5 +1,6 @@
 """Which frames of each clip train and which are held out, and how many patches each clip gives."""
 
+import collections
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
@@ -60,6 +61,32 @@ def divide(clip: Clip, tail: str | float | None, held_out: Sequence[str], window
             f"to train on; at least {window.frames} are needed"
         )
     return Frames((0, last), window.firsts((0, last), count), (last, count))
+
+
+def check_sources(clips: Sequence[Clip], divided: Sequence[Frames]) -> None:
+    """Raises `ValueError` if a clip holds out what another, of a copy of its source, trains on."""
+    of_source = collections.defaultdict(list)
+    for clip, frames in zip(clips, divided, strict=True):
+        of_source[clip.source_sha256].append((clip, frames))
+    for group in of_source.values():
+        group.sort(key=lambda each: each[0].first_frame)
+        for index, (clip, frames) in enumerate(group):
+            for other, others in group[index + 1 :]:
+                if other.first_frame >= clip.first_frame + clip.frame_count:
+                    break
+                _check_pair(clip, frames, other, others)
+                _check_pair(other, others, clip, frames)
+
+
+def _check_pair(clip: Clip, frames: Frames, other: Clip, others: Frames) -> None:
+    """Of clips of the same source: what one holds out the other must not train on."""
+    first = max(clip.first_frame + frames.validation[0], other.first_frame + others.train[0])
+    end = min(clip.first_frame + frames.validation[1], other.first_frame + others.train[1])
+    if first < end:
+        raise ValueError(
+            f"clip {clip.clip_id} holds out frames {first} to {end - 1} of its source, which clip "
+            f"{other.clip_id}, of the same file, trains on; hold both out or remove one of them"
+        )
 
 
 def check_patterns(clips: Sequence[Clip], patterns: Sequence[str], name: str) -> None:

@@ -113,7 +113,8 @@ def share_out(
 
     Raises:
       ValueError: a pattern that matches no clip, a clip smaller than a patch, one that has, or
-        leaves to train on, fewer frames than a record, or no clip to train on.
+        leaves to train on, fewer frames than a record, held-out frames that another clip of the
+        same source trains on, or no clip to train on.
     """
     chosen = folder.read_clips(data, clips)
     holdout.check_patterns(chosen, options.holdout, "holdout")
@@ -124,6 +125,7 @@ def share_out(
         holdout.divide(clip, options.holdout_tail, options.holdout, options.window)
         for clip in chosen
     ]
+    holdout.check_sources(chosen, divided)
     counts = holdout.apportion(
         options.patches, chosen, [d.firsts[1] - d.firsts[0] for d in divided], options.weights
     )

@@ -1,9 +1,11 @@
+import contextlib
 import functools
 import json
 import math
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from fractions import Fraction
 
 import numpy as np
@@ -14,7 +16,7 @@ from video_samples import make_video
 from data_prep import check_records as check_records_module
 from data_prep import folder, holdout, patches
 from data_prep.check_records import check_records, draw_contact_sheet
-from data_prep.clips import ClipOptions
+from data_prep.clips import ClipOptions, make_clips
 from data_prep.folder import Clip, ClipEncode
 from data_prep.prepare import prepare
 from data_prep.record_options import RecordOptions, check_options
@@ -225,6 +227,40 @@ def test_training_windows_end_before_held_out_frames():
 def test_a_clip_shorter_than_a_record_is_named(tail, held_out):
     with pytest.raises(ValueError, match=r"^clip a has 6 frames; a record has 7 input frames$"):
         holdout.divide(a_clip(frame_count=6), tail, held_out, Window(7))
+
+
+def test_what_is_held_out_is_not_trained_on_under_another_name(tmp_path):
+    video = make_video(tmp_path / "a.mkv", frames=40)
+    (clip,) = make_clips([video], tmp_path, SHORT)
+    (copy,) = make_clips([shutil.copy(video, tmp_path / "b.mkv")], tmp_path, SHORT)
+    assert clip.source_sha256 == copy.source_sha256
+    options = RecordOptions(patch_size=24, holdout=("b.mkv",))
+    told = f"^clip {copy.clip_id} holds out frames 0 to 39 of its source, which clip {clip.clip_id}"
+    with pytest.raises(ValueError, match=told):
+        write_records(tmp_path, tmp_path / "records", options)
+
+
+@pytest.mark.parametrize(
+    ("first_frame", "tail", "held_out", "shared"),
+    [
+        (100, None, ("b",), None),  # another scene
+        (99, None, ("b",), "b holds out frames 99 to 99 of its source, which clip a"),
+        (99, None, ("a",), "a holds out frames 99 to 99 of its source, which clip b"),
+        (0, None, ("a", "b"), None),
+        (0, "20%", (), None),  # the same frames of both
+        (20, "20%", (), "a holds out frames 80 to 99 of its source, which clip b"),
+    ],
+)
+def test_clips_of_one_source_share_no_frame_held_out(first_frame, tail, held_out, shared):
+    clips = [replace(a_clip(name), source_sha256="1") for name in "ab"]
+    clips[1] = replace(clips[1], first_frame=first_frame)
+    for order in (clips, clips[::-1]):
+        divided = [holdout.divide(clip, tail, held_out, Window()) for clip in order]
+        told = pytest.raises(ValueError, match=f"^clip {shared}")
+        with told if shared else contextlib.nullcontext():
+            holdout.check_sources(order, divided)
+    others = [clips[0], replace(clips[1], source_sha256="2")]
+    holdout.check_sources(others, divided[::-1])
 
 
 def test_patches_are_shared_out_by_frames_and_weight():
