@@ -180,6 +180,9 @@ def test_means_of_different_frames_are_not_compared():
         assert row.percent["black"] == row.percent[POOLED] == "psnr is of different frames"
         assert isinstance(row.percent["one"], float)
     assert {p.scores["psnr"] for p in curves.pool_points(points)} == {None}
+    table = clip_table.make_table(points, codec="h264", kbps=300, metrics=("psnr",))
+    rows = {name: [cell.text for cell in cells] for name, cells in table.rows}
+    assert rows["black"] == rows[POOLED] == ["-", "-", "-"] != rows["one"]
     assert remarks.compared_metrics(points, ("psnr", "lpips")) == ["lpips"]
     with pytest.raises(ValueError, match=r"black, h264: psnr is infinite .* numbers of frames"):
         remarks.compared_metrics(points, ("psnr",))

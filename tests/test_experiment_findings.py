@@ -12,6 +12,7 @@ from supervegan_jax.experiments import (
     codecs,
     equal_compute,
     findings,
+    gains,
     plane,
     runtime,
     stages,
@@ -110,6 +111,38 @@ def test_findings_of_ablations_by_hand():
     # With a variant left out its findings are, too.
     del variants["no_prog", 4], variants["", 2]
     assert len(ablations.findings(ablation_points(), variants, codec="h264", kbps={4: 250, 2: 750}))
+
+
+def test_scores_of_different_frames_are_not_subtracted():
+    """Frames that only the networks' stages A leave out, of one clip."""
+    points = [
+        dataclasses.replace(p, left_out={"psnr": 2})
+        if p.clip == "a" and p.curve.endswith(":a")
+        else p
+        for p in ablation_points()
+    ]
+    where = {"codec": "h264", "kbps": 250}
+    curves = ("full_4x_s0", "bicubic x4")
+    assert gains.all_scored(points, curves, metric="lpips", **where)
+    assert not gains.all_scored(points, curves, metric="psnr", **where)
+    with pytest.raises(ValueError, match="full_4x_s0 has no psnr of every clip with h264 at 250"):
+        gains.scores_of(points, curves, metric="psnr", **where)
+    # What would subtract them goes on without.
+    variants = {("", 4): ["full_4x_s0"], ("no_prog", 4): ["no_prog_4x_s0"]}
+    metrics = ("lpips", "psnr")
+    outcome = ablations.describe(
+        points, variants, (0,), codec="h264", kbps={4: 250}, metrics=metrics
+    )
+    assert {cells[1].text for _, cells in outcome.tables[0].rows} == {"-"}
+    assert {f["metric"] for f in outcome.values["findings"]} == {"lpips"}
+    found = stages.changes(points, codec="h264", kbps=None, metrics=metrics)
+    assert {change.metric for change in found} == {"lpips"}
+    assert {gain.metric for gain in codecs.gains(points, metrics)} == {"lpips"}
+    (table,) = equal_compute.describe(
+        points, [], budget_tmacs=2.0, codec="h264", kbps=250, metrics=("psnr",)
+    ).tables[1:]
+    cells = dict(table.rows)["full_4x_s0"]
+    assert [cell.text for cell in cells] == ["-", "28.00", "-", ""]
 
 
 def test_gains_codec_by_codec(tmp_path):

@@ -170,6 +170,18 @@ def test_parts_about_several_networks():
     assert drawn.texts.count("best model of each clip") == 3
     lines = [attributes.get("class", "") or "" for attributes in drawn.of("path")]
     assert sum("line" in one for one in lines) > 4
+    # Means of different frames stand in no table and no chart.
+    uneven = [
+        dataclasses.replace(p, left_out={"psnr": 6 * p.curve.startswith("one")}) for p in points
+    ]
+    apart = sections.Subject(uneven, ("psnr",), "h264", 200)
+    texts = Page(sections.clip_tables(apart)).texts
+    assert texts.count("-") == 2 * 3 * 6
+    drawn = Page(sections.curve_charts(apart, "a"))
+    assert len(drawn.of("path")) < len(Page(sections.curve_charts(subject, "a")).of("path"))
+    both = [dataclasses.replace(p, scores={**p.scores, "lpips": 0.1}) for p in uneven]
+    plane = sections.perception_plane(sections.Subject(both, ("psnr", "lpips"), "h264", 200))
+    assert "no pair of means of a distortion and a perceptual metric" in plane
     # Without a perceptual metric there is no plane, which is said.
     assert "rd --metrics rmse,niqe" in sections.perception_plane(subject)
     assert sections.plane_axes(("lpips", "psnr", "niqe", "rmse")) == ("rmse", "niqe")

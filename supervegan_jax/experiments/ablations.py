@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from supervegan_jax.experiments.findings import BETTER, Finding, stage_claim
-from supervegan_jax.experiments.gains import bicubic_curve, clip_count, difference
+from supervegan_jax.experiments.gains import all_scored, bicubic_curve, clip_count, difference
 from supervegan_jax.experiments.outcome import Outcome, draw_differences
 from supervegan_jax.rate_distortion.clip_table import Cell, ClipTable, shown_difference, table_title
 from supervegan_jax.rate_distortion.curves import Point, names
@@ -40,10 +40,7 @@ def describe(
       seeds: in the same order.
       codec: of the input.
       kbps: its target bitrate by scale.
-      metrics: keys of `METRICS`.
-
-    Raises:
-      ValueError: the run lacks a score.
+      metrics: keys of `METRICS`; one that some clip has no `comparable` score by is "-".
     """
     count = f"{clip_count(points)}, {len(seeds)} seed{'s' * (len(seeds) > 1)}"
     rows, gains = [], []
@@ -53,10 +50,12 @@ def describe(
         for stage, suffix in (("stage A", ":a"), ("stage B", "")):
             name = f"{scale}x at {kbps[scale]} kbit/s, {TITLES[ablation]}, {stage}"
             cells = []
+            ours = [curve + suffix for curve in curves]
             for metric in metrics:
-                found = difference(
-                    points, [c + suffix for c in curves], [plain], metric=metric, **where
-                )
+                if not all_scored(points, [*ours, plain], metric=metric, **where):
+                    cells.append(Cell("-"))
+                    continue
+                found = difference(points, ours, [plain], metric=metric, **where)
                 cells.append(Cell(shown_difference(metric, found)))
                 gains.append({"name": name, "metric": metric, **dataclasses.asdict(found)})
             rows.append((name, tuple(cells)))
@@ -98,14 +97,15 @@ def findings(
             (NO_PROGRESS, "progressive training helps"),
             (NO_MSE_A, "keeping the loss on stage A helps"),
         ):
-            other = variants.get((ablation, scale))
+            other = variants.get((ablation, scale), ())
             for metric, sign in expected if other else ():
-                gain = difference(points, full, other or (), metric=metric, **where)
-                found.append(Finding(claim, metric, scale, gain, sign))
+                if all_scored(points, [*full, *other], metric=metric, **where):
+                    gain = difference(points, full, other, metric=metric, **where)
+                    found.append(Finding(claim, metric, scale, gain, sign))
+        stages = [f"{curve}:a" for curve in full]
         for metric, _ in expected:
-            stages = [f"{curve}:a" for curve in full]
-            gain = difference(points, full, stages, metric=metric, **where)
             claimed = stage_claim("b", metric, scale)
-            if claimed is not None:
+            if claimed is not None and all_scored(points, [*full, *stages], metric=metric, **where):
+                gain = difference(points, full, stages, metric=metric, **where)
                 found.append(Finding(claimed[0], metric, scale, gain, claimed[1]))
     return found

@@ -16,11 +16,12 @@ import numpy as np
 from supervegan_jax.evaluation.bootstrap import Interval, mean_interval
 from supervegan_jax.evaluation.equivalency import interpolate
 from supervegan_jax.experiments.findings import BETTER, Finding
-from supervegan_jax.experiments.gains import bicubic_curve, clip_count, scores_of
+from supervegan_jax.experiments.gains import bicubic_curve, clip_count, score_table
 from supervegan_jax.experiments.outcome import Outcome, difference_table, draw_differences
 from supervegan_jax.rate_distortion.clip_table import ClipTable, shown_difference, table_title
 from supervegan_jax.rate_distortion.curves import (
     Point,
+    comparable,
     curve_of,
     model_names,
     names,
@@ -65,16 +66,15 @@ class Gain:
 
 
 def gains(points: Sequence[Point], metrics: Sequence[str]) -> list[Gain]:
-    """All differences of a run, clip by clip; those that it did not measure are left out.
+    """All differences of a run, clip by clip.
+
+    Left out is what was not measured, and what some clip has no `comparable` score of.
 
     Args:
       points: of a run with one codec or more.
       metrics: keys of `METRICS`.
-
-    Raises:
-      ValueError: the run lacks a score.
     """
-    found = []
+    found, points = [], comparable(points)
     for model in model_names(points):
         some = select(points, curve=model)
         for codec in names(points, "codec"):
@@ -94,19 +94,18 @@ def _differences(points: Sequence[Point], mean: Point, metric: str) -> dict[str,
     kbps = mean.target_kbps
 
     def scores(curve: str, codec: str = mean.codec) -> np.ndarray:
-        return scores_of(points, (curve,), codec=codec, kbps=kbps, metric=metric)[0]
+        return score_table(points, (curve,), codec=codec, kbps=kbps, metric=metric)[0]
 
     found = {}
     full_size = _at_full_size(points, mean, metric)
     if full_size is not None:
         found[CODEC] = scores(mean.curve) - full_size
-    if mean.scale == 1:  # its input is the codec at full size, and nothing is enlarged
-        return found
-    anchor = bicubic_curve(points, mean.scale)
-    found[BICUBIC] = scores(mean.curve) - scores(anchor)
-    if mean.codec != HOME and select(points, codec=HOME, curve=mean.curve, target_kbps=kbps):
-        found[HOME] = found[BICUBIC] - (scores(mean.curve, HOME) - scores(anchor, HOME))
-    return found
+    if mean.scale > 1:  # else its input is the codec at full size, and nothing is enlarged
+        anchor = bicubic_curve(points, mean.scale)
+        found[BICUBIC] = scores(mean.curve) - scores(anchor)
+        if mean.codec != HOME and select(points, codec=HOME, curve=mean.curve, target_kbps=kbps):
+            found[HOME] = found[BICUBIC] - (scores(mean.curve, HOME) - scores(anchor, HOME))
+    return {against: values for against, values in found.items() if np.isfinite(values).all()}
 
 
 def _at_full_size(points: Sequence[Point], mean: Point, metric: str) -> np.ndarray | None:
@@ -141,9 +140,6 @@ def describe(points: Sequence[Point], metrics: Sequence[str]) -> Outcome:
     Args:
       points: of a run with one codec or more.
       metrics: keys of `METRICS`, one column for each comparison.
-
-    Raises:
-      ValueError: the run lacks a score.
     """
     found = gains(points, metrics)
     clips = clip_count(points)

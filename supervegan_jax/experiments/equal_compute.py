@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from supervegan_jax.experiments import plane
-from supervegan_jax.experiments.gains import bicubic_curve, difference
+from supervegan_jax.experiments.gains import all_scored, bicubic_curve, difference
 from supervegan_jax.experiments.outcome import Outcome
 from supervegan_jax.rate_distortion.clip_table import (
     Cell,
@@ -17,6 +17,7 @@ from supervegan_jax.rate_distortion.clip_table import (
 )
 from supervegan_jax.rate_distortion.curves import (
     Point,
+    comparable,
     label,
     model_names,
     names,
@@ -71,7 +72,7 @@ def describe(
       metrics: keys of `METRICS`, one table each.
 
     Raises:
-      ValueError: the run lacks a score.
+      ValueError: as `make_plane`.
     """
     budget = f"{budget_tmacs:g} TMAC of training each" if budget_tmacs else "each its own training"
     here = {"codec": codec, "target_kbps": kbps}
@@ -136,7 +137,7 @@ def _score_table(
     metric: str,
 ) -> ClipTable:
     """Networks against clips; the last column is the gain over plain enlargement."""
-    here = select(points, codec=codec, target_kbps=kbps)
+    here = select(comparable(points), codec=codec, target_kbps=kbps)
     pooled = pool_points(here)
     clips = [*names(here, "clip"), *names(pooled, "clip")]
     curves = names(here, "curve")
@@ -150,8 +151,9 @@ def _score_table(
             scale = select(here, curve=curve)[0].scale
             if scale > 1:
                 plain = bicubic_curve(here, scale)
-                found = difference(here, [curve], [plain], codec=codec, kbps=kbps, metric=metric)
-                against = shown_difference(metric, found)
+                where: dict[str, Any] = {"codec": codec, "kbps": kbps, "metric": metric}
+                if all_scored(here, (curve, plain), **where):
+                    against = shown_difference(metric, difference(here, [curve], [plain], **where))
         cells = (*(column[place] for column in columns), Cell(against))
         rows.append((label(curve, codec), cells))
     for cost in heavy:

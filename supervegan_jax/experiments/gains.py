@@ -5,8 +5,22 @@ from collections.abc import Sequence
 import numpy as np
 
 from supervegan_jax.evaluation.bootstrap import Interval, mean_interval
-from supervegan_jax.rate_distortion.curves import Point, names, select
+from supervegan_jax.rate_distortion.curves import Point, comparable, names, select
 from supervegan_jax.rate_distortion.settings import BICUBIC
+
+
+def score_table(
+    points: Sequence[Point], curves: Sequence[str], *, codec: str, kbps: int, metric: str
+) -> np.ndarray:
+    """The `comparable` scores of several curves, [curves, clips]; NaN where there is none."""
+    clips = names(points, "clip")
+    table = np.full((len(curves), len(clips)), np.nan)
+    for point in comparable(select(points, codec=codec)):
+        if point.target_kbps == kbps and point.curve in curves:
+            score = point.scores[metric]
+            row, column = curves.index(point.curve), clips.index(point.clip)
+            table[row, column] = np.nan if score is None else score
+    return table
 
 
 def scores_of(
@@ -15,16 +29,9 @@ def scores_of(
     """The scores of several curves, [curves, clips].
 
     Raises:
-      ValueError: a clip has no finite score of one of them.
+      ValueError: a clip has no finite, `comparable` score of one of them.
     """
-    clips = names(points, "clip")
-    here = select(points, codec=codec, target_kbps=kbps)
-    table = np.full((len(curves), len(clips)), np.nan)
-    for point in here:
-        if point.curve in curves:
-            score = point.scores[metric]
-            row, column = curves.index(point.curve), clips.index(point.clip)
-            table[row, column] = np.nan if score is None else score
+    table = score_table(points, curves, codec=codec, kbps=kbps, metric=metric)
     for curve, scores in zip(curves, table, strict=True):
         if not np.isfinite(scores).all():
             raise ValueError(f"{curve} has no {metric} of every clip with {codec} at {kbps} kbit/s")
@@ -57,7 +64,7 @@ def difference(
       metric: a key of `METRICS`.
 
     Raises:
-      ValueError: a clip has no finite score of one of them.
+      ValueError: as `scores_of`.
     """
     one = scores_of(points, first, codec=codec, kbps=kbps, metric=metric)
     return mean_interval(one - scores_of(points, second, codec=codec, kbps=kbps, metric=metric))
@@ -66,12 +73,9 @@ def difference(
 def all_scored(
     points: Sequence[Point], curves: Sequence[str], *, codec: str, kbps: int, metric: str
 ) -> bool:
-    """Whether every clip has a finite score of all these curves, as `scores_of` needs."""
-    try:
-        scores_of(points, curves, codec=codec, kbps=kbps, metric=metric)
-    except ValueError:
-        return False
-    return True
+    """Whether every clip has a score of all these curves, as `scores_of` needs."""
+    table = score_table(points, curves, codec=codec, kbps=kbps, metric=metric)
+    return bool(np.isfinite(table).all())
 
 
 def clip_count(points: Sequence[Point]) -> str:

@@ -10,7 +10,14 @@ from pathlib import Path
 from supervegan_jax.evaluation.bootstrap import Interval
 from supervegan_jax.evaluation.results import format_columns, write_whole
 from supervegan_jax.evaluation.scoring import METRICS
-from supervegan_jax.rate_distortion.curves import Point, label, names, pool_points, select
+from supervegan_jax.rate_distortion.curves import (
+    Point,
+    comparable,
+    label,
+    names,
+    pool_points,
+    select,
+)
 
 FORMATS = (".md", ".csv", ".html")
 # LPIPS is printed ten times as large, as the paper does.
@@ -57,6 +64,8 @@ def make_table(
 ) -> ClipTable:
     """Puts together the points of one codec at one target bitrate.
 
+    Scores that are not `comparable` are "-".
+
     Args:
       points: of a run.
       codec: of the bits.
@@ -67,7 +76,7 @@ def make_table(
     Raises:
       ValueError: the run has no such codec, bitrate, curve or metric.
     """
-    ours = select(points, codec=codec)
+    ours = comparable(select(points, codec=codec))
     if not ours:
         raise ValueError(f"codec {codec!r}; this run has {', '.join(names(points, 'codec'))}")
     here = [point for point in ours if point.target_kbps == kbps]

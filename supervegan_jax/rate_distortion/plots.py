@@ -9,6 +9,7 @@ from supervegan_jax.rate_distortion.curves import (
     POOLED,
     EquivalentRow,
     Point,
+    comparable,
     label,
     names,
     pool_points,
@@ -112,7 +113,11 @@ def style_of(curve: str, order: Sequence[str]) -> dict[str, Any]:
 
 
 def draw_curves(points: Sequence[Point], metrics: Sequence[str], title: str, path: Path) -> None:
-    """Draws the curves of one clip or mean: every metric against kbit/s and bits per pixel."""
+    """Draws the curves of one clip or mean: every metric against kbit/s and bits per pixel.
+
+    Scores that are not `comparable` are left out.
+    """
+    points = comparable(points)
     figure, axes = new_figure(len(_AXES), len(metrics))
     order = names(points, "curve")
     for row, (field, title_of_axis) in enumerate(_AXES):

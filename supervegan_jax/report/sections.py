@@ -38,10 +38,9 @@ class Subject:
     kbps: int
 
     def all_points(self) -> list[Point]:
-        """Those of the codec, the means after the clips."""
-        return [
-            p for p in [*self.points, *curves.pool_points(self.points)] if p.codec == self.codec
-        ]
+        """Those of the codec, the means after the clips, with their `comparable` scores."""
+        everything = [*curves.comparable(self.points), *curves.pool_points(self.points)]
+        return [point for point in everything if point.codec == self.codec]
 
     def order(self) -> list[str]:
         """The curves."""
@@ -218,10 +217,12 @@ def plane_axes(metrics: Sequence[str]) -> tuple[str, str] | None:
 
 def perception_plane(subject: Subject) -> str:
     """Distortion against perceptual quality at one bitrate, as a chart and a table."""
-    axes = plane_axes(subject.metrics)
+    means = select(subject.all_points(), clip=POOLED, target_kbps=subject.kbps)
+    known = [m for m in subject.metrics if any(p.scores[m] is not None for p in means)]
+    axes = plane_axes(known)
     if axes is None:
         return (
-            "<p>The run has no pair of a distortion and a perceptual metric; "
+            "<p>The run has no pair of means of a distortion and a perceptual metric; "
             "<code>rd --metrics rmse,niqe</code> adds one.</p>"
         )
     made = plane.make_plane(

@@ -115,8 +115,7 @@ def predict(
     """How well each metric of a run predicts the votes, the best by AUC first."""
     scores = {
         (point.clip, point.curve, float(point.target_kbps)): point.scores
-        for point in points
-        if point.codec == codec
+        for point in curves.comparable(select(points, codec=codec))
     }
     index = np.stack([ballots.clip, ballots.condition, ballots.reference], axis=1)
     pairs, pair = np.unique(index, axis=0, return_inverse=True)
