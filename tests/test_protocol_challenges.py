@@ -281,13 +281,40 @@ def test_vid4_columns(tmp_path, networks, capsys):
 
 def test_what_was_scored_is_told():
     scoring = Scoring(("vmaf", "psnr_y"))
-    assert _scored(scoring, None) == "scored: all frames; no border left out"
-    assert _scored(scoring, 9) == "scored: the first 9 frames; no border left out"
+    assert _scored(scoring, None, False) == "scored: all frames; no border left out"
+    assert _scored(scoring, 9, False) == "scored: the first 9 frames; no border left out"
     scoring = Scoring(("vmaf", "psnr_y"), frame_step=2, crop_border=8, skip_ends=1)
-    assert _scored(scoring, 9) == (
-        "scored: one in 2 of the first 9 frames, 1 left out at either end; 8 pixels left out at "
-        "each side; VMAF takes every frame, whole"
+    assert _scored(scoring, 9, True) == (
+        "scored: one in 2 of the first 9 frames, 1 left out at either end, those without a number "
+        "left out; 8 pixels left out at each side; VMAF takes every frame, whole"
     )
+
+
+def test_means_of_different_frames_are_not_compared(tmp_path, networks, monkeypatch, capsys):
+    """A frame that the plain enlargement gives exactly, and the network almost."""
+    monkeypatch.setattr(vid4, "CLIPS", {"calendar": 41, "city": 34})
+    root, workdir = vid4_pictures(tmp_path / "data", count=5), tmp_path / "work"
+    words = ("vid4", root, workdir, "--models", networks["tiny4"])
+    before = run_protocol(*words)
+    for path in workdir.glob("scores/*.json"):
+        kept = json.loads(path.read_text())
+        if (kept["clip"], kept["curve"]) == ("city", "bicubic"):
+            kept["scores"]["psnr_y"]["frames"] = 4
+            path.write_text(json.dumps(kept))
+    capsys.readouterr()
+    after = run_protocol(*words)
+    (row,) = scores_of(after, clip="city", condition="BIx4", curve="bicubic")
+    (whole,) = scores_of(before, clip="city", condition="BIx4", curve="bicubic")
+    assert row == whole | {"left_out": {"psnr_y": 1}}
+    text = (workdir / "vid4.md").read_text()
+    lines = [x.split(" | ")[:3] for x in text.splitlines() if x.startswith(("| city", "| mean"))]
+    assert lines == [["| city", "-", "-"], ["| mean", "-", "-"]] * 2
+    assert "* scored: all frames, those without a number left out; no border left out\n" in text
+    told = (
+        "city, BIx4: bicubic: psnr_y is infinite or undefined in different numbers of frames "
+        '(bicubic 1, tiny4 0), which the means leave out; it gives only "-" in the tables\n'
+    )
+    assert f"* {told}" in text and f"note: {told}" in capsys.readouterr().out
 
 
 def test_small_pictures_made_by_others_are_used(tmp_path):

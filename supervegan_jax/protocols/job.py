@@ -12,7 +12,9 @@ from supervegan_jax.experiments.runtime import read_records
 from supervegan_jax.protocols.inputs import Conditioned, make_inputs, make_truth
 from supervegan_jax.protocols.preset import Clip, Network, Preset, Result
 from supervegan_jax.rate_distortion import clip_table, measure
+from supervegan_jax.rate_distortion.curves import Point, comparable
 from supervegan_jax.rate_distortion.references import Reference
+from supervegan_jax.rate_distortion.remarks import frame_remarks
 from supervegan_jax.rate_distortion.settings import CODEC
 from supervegan_jax.rate_distortion.ways import Way, list_ways
 from supervegan_jax.rate_distortion.workspace import Workspace
@@ -99,12 +101,20 @@ def run_protocol(
             task for one in inputs for task in measure.plan_scores(workspace, [one], ways, scoring)
         ]
         scores = measure.score_tasks(workspace, tasks, scoring)
-    results = [_result(task, found) for task, found in zip(tasks, scores, strict=True)]
-    tables = preset.report(results, preset.metrics, networks)
+    results = [_result(task, found, scoring) for task, found in zip(tasks, scores, strict=True)]
+    points = [_point(result) for result in results]
+    # Files keep every score; tables show those that can be compared.
+    shown = [
+        dataclasses.replace(result, scores=point.scores)
+        for result, point in zip(results, comparable(points), strict=True)
+    ]
+    tables = preset.report(shown, preset.metrics, networks)
     about = _about(name, preset, scoring, truths, inputs, ways)
     text = json.dumps(about | {"results": _to_json(results)}, indent=1, allow_nan=False) + "\n"
     write_whole(workdir / f"{name}.json", text)
-    remarks = [_scored(scoring, options.max_frames), *preset.remarks]
+    uneven = frame_remarks(points, preset.metrics, 'only "-" in the tables')
+    left_out = any(result.left_out for result in results)
+    remarks = [_scored(scoring, options.max_frames, left_out), *uneven, *preset.remarks]
     write_whole(workdir / f"{name}.md", _to_markdown(preset, tables, remarks))
     written = f"written: {workdir / f'{name}.json'}, {workdir / f'{name}.md'}"
     notes = [f"note: {remark}" for remark in remarks]
@@ -159,22 +169,23 @@ def _check_sizes(truths: Sequence[Reference], scoring: measure.Scoring) -> None:
             check_border(scoring.crop_border, truth.height, truth.width)
         except ValueError as error:
             raise ValueError(f"{truth.name}: {error}") from None
-        # Steps are counted from the clip's first frame, as in `measure`.
-        if not any(index % step == 0 for index in range(skip, truth.frame_count - skip)):
+        if not scoring.scored_frames(truth.frame_count):
             raise ValueError(
                 f"{truth.name} has {truth.frame_count} frames; {skip} left out at either end and "
                 f"one in {step} scored leave none"
             )
 
 
-def _scored(scoring: measure.Scoring, max_frames: int | None) -> str:
-    """Which frames and pixels the numbers are of."""
+def _scored(scoring: measure.Scoring, max_frames: int | None, left_out: bool) -> str:
+    """Which frames and pixels the numbers are of; some frames without a number are `left_out`."""
     step, skip, border = scoring.frame_step, scoring.skip_ends, scoring.crop_border
     frames = "all frames" if max_frames is None else f"the first {max_frames} frames"
     if step > 1:
         frames = f"one in {step} of {frames}"
     if skip:
         frames += f", {skip} left out at either end"
+    if left_out:
+        frames += ", those without a number left out"
     pixels = f"{border} pixels left out at each side" if border else "no border left out"
     text = f"scored: {frames}; {pixels}"
     if "vmaf" in scoring.metrics and (step > 1 or skip or border):
@@ -182,7 +193,9 @@ def _scored(scoring: measure.Scoring, max_frames: int | None) -> str:
     return text
 
 
-def _result(task: measure.Task[Conditioned], scores: dict[str, Any]) -> Result:
+def _result(
+    task: measure.Task[Conditioned], scores: dict[str, Any], scoring: measure.Scoring
+) -> Result:
     given, way = task.encoded, task.way
     return Result(
         clip=given.reference.name,
@@ -190,7 +203,15 @@ def _result(task: measure.Task[Conditioned], scores: dict[str, Any]) -> Result:
         curve=given.condition.plain if way.curve == CODEC else way.curve,
         kbps=given.measured_kbps or None,
         scores={metric: found["mean"] for metric, found in scores.items()},
+        left_out=measure.count_left_out(scores, given.reference, scoring),
     )
+
+
+def _point(result: Result) -> Point:
+    """For what rates have no part in: results of one clip in one table are compared."""
+    table, scale = result.condition.table, result.condition.scale
+    scores, left_out = dict(result.scores), dict(result.left_out)
+    return Point(result.clip, table, result.curve, scale, 0, 0.0, 0.0, scores, left_out)
 
 
 def _about(
@@ -233,6 +254,7 @@ def _to_json(results: Sequence[Result]) -> list[dict[str, Any]]:
     return [
         {"clip": r.clip, "condition": r.condition.label, "curve": r.curve, "kbps": r.kbps}
         | dict(r.scores)
+        | ({"left_out": dict(r.left_out)} if r.left_out else {})
         for r in results
     ]
 

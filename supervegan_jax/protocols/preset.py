@@ -76,6 +76,7 @@ class Result:
       curve: the way, see `rate_distortion.curves.Point`.
       kbps: measured bitrate of the input in kbit/s; None where nothing was encoded.
       scores: by metric; None where it has no finite value.
+      left_out: by metric, of how many frames the value is infinite or undefined, if of any.
     """
 
     clip: str
@@ -83,6 +84,7 @@ class Result:
     curve: str
     kbps: float | None
     scores: Mapping[str, float | None]
+    left_out: Mapping[str, int] = dataclasses.field(default_factory=dict)
 
 
 @dataclasses.dataclass(frozen=True)

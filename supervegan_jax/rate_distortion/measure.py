@@ -99,6 +99,11 @@ class Scoring:
         borders = {"crop_border": self.crop_border, "skip_ends": self.skip_ends}
         return {"frame_step": self.frame_step} | {k: v for k, v in borders.items() if v}
 
+    def scored_frames(self, frame_count: int) -> range:
+        """Which frames of a clip are scored; the steps are counted from its first one."""
+        first = -(-self.skip_ends // self.frame_step) * self.frame_step
+        return range(first, frame_count - self.skip_ends, self.frame_step)
+
     def kept_as(self, metric: str) -> str:
         """What a metric is called in a file of scores: Ma's model decides the numbers of "pi"."""
         if metric != "pi" or self.ma_model is None:
@@ -186,8 +191,9 @@ def score_all(
     workspace: Workspace, tasks: Sequence[Task[Encoded]], settings: Settings
 ) -> list[Point]:
     """The points of a run; see `score_tasks`."""
-    found = score_tasks(workspace, tasks, scoring_of(settings))
-    return [_point(task, scores, settings) for task, scores in zip(tasks, found, strict=True)]
+    scoring = scoring_of(settings)
+    found = score_tasks(workspace, tasks, scoring)
+    return [_point(task, scores, scoring) for task, scores in zip(tasks, found, strict=True)]
 
 
 def score_tasks(
@@ -240,15 +246,19 @@ def _about(task: Task[Input], scoring: Scoring) -> dict[str, Any]:
     return about | scoring.identity
 
 
-def _point(task: Task[Encoded], scores: dict[str, Any], settings: Settings) -> Point:
+def count_left_out(
+    scores: dict[str, Any], reference: Reference, scoring: Scoring
+) -> dict[str, int]:
+    """By metric of a task's scores, of how many frames the value is infinite or undefined."""
+    scored = len(scoring.scored_frames(reference.frame_count))
+    # A metric of sequences has no value of the first frame, and that is as it should be.
+    full = {"videos": reference.frame_count, "sequence": scored - 1}
+    counts = {m: full.get(METRICS[m].needs, scored) - scores[m]["frames"] for m in scores}
+    return {metric: count for metric, count in counts.items() if count}
+
+
+def _point(task: Task[Encoded], scores: dict[str, Any], scoring: Scoring) -> Point:
     encoded = task.encoded
-    scored = -(-encoded.reference.frame_count // settings.frame_step)
-    left_out: dict[str, int] = {}
-    for metric in settings.metrics:
-        # A metric of sequences has no value of the first frame, and that is as it should be.
-        full = {"videos": encoded.reference.frame_count, "sequence": scored - 1}
-        count = full.get(METRICS[metric].needs, scored) - scores[metric]["frames"]
-        left_out |= {metric: count} if count else {}
     return Point(
         clip=encoded.reference.name,
         codec=encoded.codec,
@@ -257,8 +267,8 @@ def _point(task: Task[Encoded], scores: dict[str, Any], settings: Settings) -> P
         target_kbps=encoded.target_kbps,
         measured_kbps=encoded.measured_kbps,
         bits_per_pixel=encoded.reference.bits_per_pixel(encoded.measured_kbps),
-        scores={metric: scores[metric]["mean"] for metric in settings.metrics},
-        left_out=left_out,
+        scores={metric: found["mean"] for metric, found in scores.items()},
+        left_out=count_left_out(scores, encoded.reference, scoring),
     )
 
 
@@ -274,7 +284,7 @@ def _score(task: Task[Input], scorer: Scorer, scoring: Scoring, bar: Any) -> dic
     scorer.start()
     scores = Scores(scoring.metrics)
     step, count = scoring.frame_step, reference.frame_count
-    chosen = range(scoring.skip_ends, count - scoring.skip_ends)
+    chosen = scoring.scored_frames(count)
     wanted = _reference_pictures(reference, step)
     depth = _depth(reference)
     with _vmaf_video(task, fmt, "vmaf" in scoring.metrics) as video:

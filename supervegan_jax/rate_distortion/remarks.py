@@ -33,8 +33,18 @@ def curve_remarks(points: Sequence[Point], metrics: Sequence[str]) -> list[str]:
     return lines
 
 
-def frame_remarks(points: Sequence[Point], metrics: Sequence[str]) -> list[str]:
-    """Which scores leave frames out, and how many; nothing where there are no scores at all."""
+def frame_remarks(
+    points: Sequence[Point],
+    metrics: Sequence[str],
+    lost: str = "no equivalent bitrate, no BD-rate and no mean over clips",
+) -> list[str]:
+    """Which scores leave frames out, and how many; nothing where there are no scores at all.
+
+    Args:
+      points: of a run.
+      metrics: keys of `METRICS`.
+      lost: what there is not of scores that are not `comparable`.
+    """
     uneven = uneven_scores(points)
     lines = []
     for codec, clip in dict.fromkeys((point.codec, point.clip) for point in points):
@@ -53,7 +63,7 @@ def frame_remarks(points: Sequence[Point], metrics: Sequence[str]) -> list[str]:
                 )
                 lines.append(
                     f"{start} different numbers of frames ({listed}), which the means leave out; "
-                    "it gives no equivalent bitrate, no BD-rate and no mean over clips"
+                    f"it gives {lost}"
                 )
             elif most and any(point.scores[metric] is not None for point in some):
                 count = f"{most} frame{'s' * (most > 1)}"
