@@ -23,7 +23,7 @@ from supervegan_jax import evaluate
 from supervegan_jax.metrics import ma_score, perceptual_index
 from supervegan_jax.rate_distortion import advice, clip_table, curves, job, plots, remarks, tables
 from supervegan_jax.rate_distortion.curves import POOLED, Point
-from supervegan_jax.rate_distortion.references import make_reference, unique_names
+from supervegan_jax.rate_distortion.references import make_reference, make_references, unique_names
 from supervegan_jax.rate_distortion.settings import Settings, read_numbers
 from supervegan_jax.rate_distortion.ways import list_ways
 from supervegan_jax.rate_distortion.workspace import Workspace
@@ -262,10 +262,25 @@ def test_a_clip_becomes_a_reference_that_every_scale_divides(tmp_path):
         names = {r.name for r in unique_names([reference, again, reference])}
         assert len(names) == 2
         assert all(name.startswith("odd-") for name in names)
+        # So is what tables call the mean, and what its plots are called.
+        for name in ("all clips", "pooled", "equivalent"):
+            mean = dataclasses.replace(again, name=name)
+            assert [r.name for r in unique_names([mean])] == [f"{name}-{again.key[:6]}"]
         short = make_video(tmp_path / "short.mkv", frames=4, size="64x48")
         with pytest.raises(ValueError, match=r"short\.mkv has 4 frames; at least 5"):
             make_reference(workspace, short, None)
     assert reference.bits_per_pixel(144 * 104 * 25 / 1000) == pytest.approx(1)
+
+
+def test_two_files_of_one_content_are_one_clip(tmp_path, capsys):
+    first = make_video(tmp_path / "first.mkv", frames=5, size="64x48")
+    second = Path(shutil.copy(first, tmp_path / "second.mkv"))
+    workspace = Workspace(tmp_path / "work")
+    with workspace.locked():
+        found = make_references(workspace, [first, second, first], None)
+    assert [(r.name, r.source) for r in found] == [("first", str(first))]
+    told = f"note: {second} has the same content as {first}; it is left out\n"
+    assert capsys.readouterr().err == told
 
 
 @pytest.mark.parametrize("transfer", ["smpte2084", "arib-std-b67"])

@@ -16,7 +16,10 @@ from supervegan_jax.evaluation.equivalency import (
 from supervegan_jax.evaluation.scoring import METRICS
 from supervegan_jax.rate_distortion.settings import BICUBIC, CODEC
 
+# What the mean over clips and the plots of a codec are called; no clip bears such a name.
 POOLED = "all clips"
+POOLED_PLOT, EQUIVALENT_PLOT = "pooled", "equivalent"
+RESERVED_NAMES = (POOLED, POOLED_PLOT, EQUIVALENT_PLOT)
 # The curve that takes, clip by clip, the model whose video has the best score.
 BEST_MODEL = "best model of each clip"
 

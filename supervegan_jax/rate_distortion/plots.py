@@ -6,7 +6,9 @@ from typing import Any, Final
 
 from supervegan_jax.evaluation.scoring import METRICS
 from supervegan_jax.rate_distortion.curves import (
+    EQUIVALENT_PLOT,
     POOLED,
+    POOLED_PLOT,
     EquivalentRow,
     Point,
     comparable,
@@ -45,14 +47,14 @@ def draw_all(
     for codec in names(points, "codec"):
         for clip in (POOLED, *names(points, "clip")):
             some = select([*points, *pooled], codec=codec, clip=clip)
-            name = "pooled" if clip == POOLED else clip
+            name = POOLED_PLOT if clip == POOLED else clip
             path = folder / f"{codec}_{name}.png"
             count = len(names(points, "clip"))
             of_all = f"{codec}, mean of {count} clip{'s' * (count > 1)}"
             title = of_all if clip == POOLED else f"{codec}, {clip}"
             draw_curves(some, metrics, title, path)
             written.append(path)
-        path = folder / f"{codec}_equivalent.png"
+        path = folder / f"{codec}_{EQUIVALENT_PLOT}.png"
         _draw_equivalents([row for row in rows if row.codec == codec], metrics, codec, path)
         written.append(path)
     for stale in set(list_drawn(folder)) - set(written):

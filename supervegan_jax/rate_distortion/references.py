@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from data_prep import geometry
 from supervegan_jax.evaluation.pictures import read_picture
+from supervegan_jax.rate_distortion.curves import RESERVED_NAMES
 from supervegan_jax.rate_distortion.settings import FEWEST_FRAMES
 from supervegan_jax.rate_distortion.workspace import Workspace
 from supervegan_jax.video import colour, ffmpeg, probe, reader
@@ -238,15 +239,21 @@ def make_references(
 
 
 def unique_names(references: list[Reference]) -> list[Reference]:
-    """The clips under names that differ; the same clip given twice is one.
+    """The clips under names that differ; the same clip given twice is one, as it came first.
 
-    The first characters of a clip's key follow its name where several have it.
+    The first characters of a clip's key follow its name where several have it, or the tables and
+    plots need it themselves.
     """
-    different = list({reference.key: reference for reference in references}.values())
-    names = [reference.name for reference in different]
+    different: dict[str, Reference] = {}
+    for reference in references:
+        first = different.setdefault(reference.key, reference)
+        if first.source != reference.source:
+            note = f"note: {reference.source} has the same content as {first.source}"
+            tqdm.write(f"{note}; it is left out", file=sys.stderr)
+    names = [*RESERVED_NAMES, *(reference.name for reference in different.values())]
     return [
         reference
         if names.count(reference.name) == 1
         else dataclasses.replace(reference, name=f"{reference.name}-{reference.key[:6]}")
-        for reference in different
+        for reference in different.values()
     ]
