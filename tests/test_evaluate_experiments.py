@@ -1,6 +1,8 @@
 """`evaluate stages`, `plane`, `training`, `runtime` and the config they share."""
 
 import json
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -166,6 +168,27 @@ def test_networks_trained_at_different_bitrates(workdir, tmp_path, capsys):
         with pytest.raises(ValueError, match=message):
             training_bitrate.read_trained(trained, made_points())
     capsys.readouterr()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["plane", "--kbps=250", "--json=rd.json"],
+        ["plane", "--kbps=250", "--plot=rd.json"],
+        ["stages", "--metrics=lpips", "--json=rd.json"],
+        ["training", "--trained=net=250,other=1000", "--json=rd.json"],
+        ["table", "--kbps=250", "--output=rd.json"],
+        ["report", "--benchmark=b.json", "--output=b.json"],
+    ],
+)
+def test_the_run_that_is_read_is_not_written_over(workdir, tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    for name in ("rd.json", "b.json"):
+        shutil.copy(workdir / "rd.json", name)
+    command, *flags = words
+    with pytest.raises(ValueError, match=r"\.json would be written over .*\.json"):
+        evaluate.main([command, str(tmp_path), *flags])
+    assert Path("rd.json").read_text() == (workdir / "rd.json").read_text()
 
 
 def test_a_benchmark_becomes_a_table(tmp_path, capsys):

@@ -55,13 +55,14 @@ def add_runtime(parser: Parser) -> None:
     parser.set_defaults(work=run_runtime)
 
 
-def _check(options: argparse.Namespace) -> None:
+def _check(options: argparse.Namespace, source: Path) -> None:
+    """Refuses, before `source` is read, what cannot be written or would replace it."""
     from supervegan_jax.evaluation.results import check_outputs
     from supervegan_jax.rate_distortion import clip_table
 
-    table = getattr(options, "output", None)
-    outputs = [table, getattr(options, "plot", None), getattr(options, "json", None)]
-    check_outputs([path for path in outputs if path is not None], [])
+    table, plot = getattr(options, "output", None), getattr(options, "plot", None)
+    outputs = [table, plot, getattr(options, "json", None)]
+    check_outputs([path for path in outputs if path is not None], [source])
     if table is not None:
         clip_table.check_format(table)
 
@@ -75,9 +76,10 @@ def run_stages(options: argparse.Namespace) -> None:
     from supervegan_jax.rate_distortion.settings import read_numbers
     from supervegan_jax.rate_distortion.tables import read_points
 
-    _check(options)
+    source = workdir_of(options) / "rd.json"
+    _check(options, source)
     outcome = stages.describe(
-        read_points(workdir_of(options) / "rd.json"),
+        read_points(source),
         codec=options.codec,
         kbps=None if options.kbps is None else read_numbers(options.kbps),
         metrics=read_metrics(options.metrics),
@@ -103,10 +105,11 @@ def run_plane(options: argparse.Namespace) -> None:
     from supervegan_jax.experiments import plane
     from supervegan_jax.rate_distortion.tables import read_points
 
-    _check(options)
+    source = workdir_of(options) / "rd.json"
+    _check(options, source)
     read_metrics((options.distortion, options.perception))
     made = plane.make_plane(
-        read_points(workdir_of(options) / "rd.json"),
+        read_points(source),
         codec=options.codec,
         kbps=options.kbps,
         distortion=options.distortion,
@@ -127,8 +130,9 @@ def run_training(options: argparse.Namespace) -> None:
     from supervegan_jax.rate_distortion import clip_table
     from supervegan_jax.rate_distortion.tables import read_points
 
-    _check(options)
-    points = read_points(workdir_of(options) / "rd.json")
+    source = workdir_of(options) / "rd.json"
+    _check(options, source)
+    points = read_points(source)
     trained = training_bitrate.read_trained(options.trained, points)
     metrics = read_metrics(options.metrics)
     found = training_bitrate.effects(points, trained, codec=options.codec, metrics=metrics)
@@ -147,5 +151,5 @@ def run_runtime(options: argparse.Namespace) -> None:
     from supervegan_jax.experiments.runtime import read_benchmark
     from supervegan_jax.rate_distortion import clip_table
 
-    _check(options)
+    _check(options, options.benchmark)
     clip_table.show(read_benchmark(options.benchmark), options.output)

@@ -150,11 +150,12 @@ def run_table(options: argparse.Namespace) -> None:
     from supervegan_jax.rate_distortion import clip_table
     from supervegan_jax.rate_distortion.tables import read_points
 
+    source = workdir_of(options) / "rd.json"
     if options.output is not None:
-        check_outputs([options.output], [])
+        check_outputs([options.output], [source])
         clip_table.check_format(options.output)
     table = clip_table.make_table(
-        read_points(workdir_of(options) / "rd.json"),
+        read_points(source),
         codec=options.codec,
         kbps=options.kbps,
         metrics=read_metrics(options.metrics),

@@ -55,7 +55,8 @@ def write_report(workdir: Path, output: Path, options: ReportOptions) -> str:
         too heavy.
       OSError: the file cannot be written.
     """
-    check_outputs([output], [workdir / "rd.json"])
+    inputs = [workdir / "rd.json", *([options.benchmark] if options.benchmark else [])]
+    check_outputs([output], inputs)
     run = read_run(workdir)
     kbps, codec = choose_input(run, options.kbps, options.codec)
     crops = [read_crop(text, run.references) for text in options.crops]
