@@ -191,6 +191,16 @@ def test_the_run_that_is_read_is_not_written_over(workdir, tmp_path, monkeypatch
     assert Path("rd.json").read_text() == (workdir / "rd.json").read_text()
 
 
+@pytest.mark.parametrize(
+    "words", [["plane", "--kbps=250"], ["stages"], ["training", "--trained=net=250,other=1000"]]
+)
+def test_a_plot_is_a_png(workdir, tmp_path, monkeypatch, words):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"p\.svg: accepted are files named \.png"):
+        evaluate.main([words[0], str(workdir), *words[1:], "--plot", "p.svg"])
+    assert not any(tmp_path.iterdir())
+
+
 def test_a_benchmark_becomes_a_table(tmp_path, capsys):
     path = tmp_path / "benchmark.json"
     rows = [

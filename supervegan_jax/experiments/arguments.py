@@ -65,6 +65,8 @@ def _check(options: argparse.Namespace, source: Path) -> None:
     check_outputs([path for path in outputs if path is not None], [source])
     if table is not None:
         clip_table.check_format(table)
+    if plot is not None and plot.suffix != ".png":
+        raise ValueError(f"{plot}: accepted are files named .png")
 
 
 def run_stages(options: argparse.Namespace) -> None:
