@@ -122,6 +122,21 @@ def test_some_clips_and_the_same_numbers_again(votes, tmp_path, capsys):
     capsys.readouterr()
 
 
+def test_one_observer_on_one_clip_has_no_intervals(votes, run_folder, tmp_path, capsys):
+    lines = votes.read_text().splitlines()
+    alone = [lines[0], *(line for line in lines if line.startswith("o1,c1,net,"))]
+    path, output = tmp_path / "alone.csv", tmp_path / "found.json"
+    path.write_text("\n".join(alone) + "\n")
+    main(["analyse", str(path), "--rd", str(run_folder), "--json", str(output)])
+    content = json.loads(output.read_text())
+    assert {(e["low"], e["high"]) for e in content["equivalent"]} == {(None, None)}
+    scores = content["bradley_terry"]
+    assert {(s["low"], s["high"]) for s in scores} == {(None, None)}
+    assert all(math.isfinite(s["score"]) for s in scores) and len(scores) == 2 + 4
+    table = capsys.readouterr().out.split("Bradley-Terry scores")[1]
+    assert [line.split()[-1] for line in table.splitlines()[1:7]] == ["-"] * 6
+
+
 def test_dropped_observers_are_named(votes, tmp_path, capsys):
     lines = votes.read_text().splitlines()
     head = lines[0] + ",kind,correct"

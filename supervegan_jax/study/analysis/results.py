@@ -51,6 +51,11 @@ def _number(value: float) -> float | int:
     return int(value) if float(value).is_integer() else float(value)
 
 
+def _finite(value: float) -> float | None:
+    """JSON has no other numbers; of one observer on one clip, an interval is infinite."""
+    return value if np.isfinite(value) else None
+
+
 def _kbps(place: Place | None) -> float | None:
     return None if place is None else place.kbps
 
@@ -77,7 +82,13 @@ def to_json(analysis: Analysis) -> str:
         },
         "fits": [_fit_json(row) for row in analysis.equivalencies],
         "bradley_terry": [
-            {**dataclasses.asdict(score), "kbps": _number(score.kbps)} for score in analysis.scores
+            {
+                **dataclasses.asdict(score),
+                "kbps": _number(score.kbps),
+                "low": _finite(score.low),
+                "high": _finite(score.high),
+            }
+            for score in analysis.scores
         ],
         "metric_equivalents": [
             {
@@ -89,7 +100,7 @@ def to_json(analysis: Analysis) -> str:
             for metric, rows in analysis.metric_equivalents.items()
             for condition, pooled in rows.items()
         ],
-        "predictions": [dataclasses.asdict(prediction) for prediction in analysis.predictions],
+        "predictions": [_prediction_json(prediction) for prediction in analysis.predictions],
         "notes": list(analysis.notes),
     }
     return json.dumps(content, indent=1, allow_nan=False) + "\n"
@@ -105,6 +116,13 @@ def _equivalent_json(row: Equivalency) -> dict[str, Any]:
     }
     if row.equivalent is not None and row.equivalent.beyond is not None:
         fields["beyond"] = row.equivalent.beyond
+    return fields
+
+
+def _prediction_json(prediction: Prediction) -> dict[str, Any]:
+    fields = dataclasses.asdict(prediction)
+    for found in fields["measures"].values():
+        found.update({name: _finite(value) for name, value in found.items()})
     return fields
 
 
@@ -219,7 +237,7 @@ def _score_table(analysis: Analysis) -> str:
             "H.264 at full size" if score.item == REFERENCE else score.item,
             f"{score.kbps:g}",
             f"{score.score:+.2f}",
-            f"[{score.low:+.2f}, {score.high:+.2f}]",
+            f"[{score.low:+.2f}, {score.high:+.2f}]" if np.isfinite(score.low) else "-",
         ]
         for score in analysis.scores
     ]
