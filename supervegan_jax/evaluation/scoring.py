@@ -50,7 +50,6 @@ METRICS: Final[dict[str, Metric]] = {
     "tlp": Metric("tLP", 4, False, "sequence"),
     "flicker": Metric("flicker", 4, False, "sequence"),
 }
-DEFAULT_METRICS: Final = ("psnr", "ssim", "lpips")
 
 
 def read_metrics(names: str | Sequence[str]) -> tuple[str, ...]:
