@@ -260,6 +260,19 @@ def test_a_picture_of_one_colour(tmp_path):
     assert scores.remarks() == ["niqe is undefined in 1 of 1 frames, first in a"]
 
 
+def test_a_nearly_black_frame_has_no_niqe_and_its_video_has(tmp_path):
+    """One block of four is of more than one colour."""
+    pictures = [noise(1, 200, 200), np.zeros((200, 200, 3), np.uint8)]
+    pictures[1][:50, :50] = noise(2, 50, 50)
+    for name, picture in zip(("1.png", "2.png"), pictures, strict=True):
+        save(tmp_path / name, picture)
+    scores = compare(tmp_path, tmp_path, ScoreOptions(("niqe",)))
+    assert scores.mean("niqe") == scores.rows[0]["niqe"] > 0
+    assert scores.remarks() == [
+        "niqe is undefined in 1 of 2 frames, first in 2; the mean is over the others"
+    ]
+
+
 def test_outputs_are_refused_before_any_work(tmp_path):
     picture = save(tmp_path / "a.png", noise(7))
     for output, message in (

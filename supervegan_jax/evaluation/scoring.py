@@ -158,14 +158,13 @@ def _load(name: str, ma_model: Path | None) -> Score:
     if name == "niqe":
         from supervegan_jax.metrics.niqe import niqe
 
-        # A picture of one colour has no statistics; the rest of its video has.
-        return lambda x, y: math.nan if _is_flat(x) else niqe(x)
+        return _nan_where_flat(niqe)
     if name == "pi":
         from supervegan_jax.metrics.ma_score import load_ma_model
         from supervegan_jax.metrics.perceptual_index import perceptual_index
 
         model = load_ma_model(ma_model)
-        return lambda x, y: math.nan if _is_flat(x) else perceptual_index(x, model)
+        return _nan_where_flat(functools.partial(perceptual_index, model=model))
     if METRICS[name].needs == "sequence":
         from supervegan_jax.metrics import temporal
 
@@ -175,8 +174,17 @@ def _load(name: str, ma_model: Path | None) -> Score:
     return _load_plain(name)
 
 
-def _is_flat(picture: Any) -> bool:
-    return bool((picture == picture[:, :1, :1]).all())
+def _nan_where_flat(metric: Callable[[Any], Any]) -> Score:
+    """A picture of nearly one colour has no statistics; the rest of its video has."""
+    from supervegan_jax.metrics.inputs import FlatImageError
+
+    def score(x: Any, y: Any) -> Any:
+        try:
+            return metric(x)
+        except FlatImageError:
+            return math.nan
+
+    return score
 
 
 def _load_plain(name: str) -> Score:

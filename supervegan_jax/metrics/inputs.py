@@ -19,6 +19,10 @@ _LUMA_CHANNELS = {
 CHANNELS = ("rgb", *_LUMA_CHANNELS)
 
 
+class FlatImageError(ValueError):
+    """Too much of a picture is of one colour for a metric of its texture, which is undefined."""
+
+
 def is_known(x: jax.Array) -> bool:
     """Whether the numbers can be looked at, which they cannot while JAX traces a function."""
     return not isinstance(x, jax.core.Tracer)

@@ -13,6 +13,7 @@ from scipy.fft import dctn
 from scipy.ndimage import correlate, correlate1d
 from scipy.special import gammaln
 
+from supervegan_jax.metrics.inputs import FlatImageError
 from supervegan_jax.metrics.matlab_resize import enlarge_bicubic
 from supervegan_jax.metrics.ssim import gaussian_window
 from supervegan_jax.metrics.steerable_pyramid import steerable_pyramid
@@ -114,7 +115,7 @@ def _normalised_band(bands: list[list[np.ndarray]], scale: int, band: int) -> np
     predicted = np.sum((samples @ np.linalg.pinv(covariance, rcond=cutoff)) * samples, axis=1)
     predicted = np.sqrt(np.maximum(predicted, 0.0) / (9 + has_parent))
     if not predicted.all():
-        raise ValueError("Ma's score of an image with flat surroundings: it is not defined there")
+        raise FlatImageError("ma of an image with flat surroundings: it is not defined there")
     centre = own[inner].ravel()
     guard = _GUARD >> scale
     result = ((centre - centre.mean()) / predicted).reshape(own[inner].shape)
@@ -180,7 +181,8 @@ def ma_features(codes: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
       Local frequencies [18], global frequencies [45] and spatial discontinuity [75].
 
     Raises:
-      ValueError: for sides under 45 pixels, or an image with surroundings of one colour only.
+      FlatImageError: surroundings are of one colour.
+      ValueError: for sides under 45 pixels.
     """
     if min(codes.shape) < SMALLEST_SIDE:
         raise ValueError(

@@ -125,7 +125,7 @@ def ma_score_of_codes(codes: np.ndarray, model: MaModel) -> float:
       model: of `load_ma_model`.
 
     Raises:
-      ValueError: for sides under 45 pixels, or an image of one colour.
+      ValueError: as `ma_features`.
     """
     answers = [
         forest.predict(features)

@@ -13,7 +13,7 @@ import jax.numpy as jnp
 import numpy as np
 from scipy.special import gamma
 
-from supervegan_jax.metrics.inputs import check_images, crop
+from supervegan_jax.metrics.inputs import FlatImageError, check_images, crop
 from supervegan_jax.metrics.luma import MATLAB_CODES, rounded_luma_codes
 from supervegan_jax.metrics.ssim import gaussian_window
 from supervegan_jax.ops.resize import keys_kernel, pad_edge, weighted_slices
@@ -166,7 +166,7 @@ def _distance(features: np.ndarray) -> float:
     """Distance of the blocks' Gaussian from the pristine one (Eq. 10); features [blocks, 36]."""
     whole = features[~np.isnan(features).any(axis=1)]
     if len(whole) < 2:
-        raise ValueError(
+        raise FlatImageError(
             f"niqe of an image with {len(whole)} blocks of {BLOCK}x{BLOCK} that are not of one "
             "colour; accepted: at least 2"
         )
@@ -200,8 +200,9 @@ def niqe(
       [b], float32, at least 0.
 
     Raises:
+      FlatImageError: fewer than two blocks are of more than one colour.
       ValueError: for integer images, NaN, values outside [0, 1], other than three channels, another
-        channel or arithmetic, or fewer than two blocks (of more than one colour).
+        channel or arithmetic, or fewer than two blocks.
     """
     if channel not in CHANNELS:
         raise ValueError(f"niqe of channel {channel!r}; accepted: {', '.join(CHANNELS)}")

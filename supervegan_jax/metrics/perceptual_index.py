@@ -27,8 +27,9 @@ def ma_score(images: jax.Array, model: MaModel, *, crop_border: int = 0) -> jax.
       [b], float32, of the 8-bit luma of MATLAB's rgb2ycbcr.
 
     Raises:
-      ValueError: for integer images, NaN, values outside [0, 1], other than three channels, sides
-        under 45 pixels, or an image of one colour.
+      FlatImageError: surroundings of a pixel are of one colour.
+      ValueError: for integer images, NaN, values outside [0, 1], other than three channels, or
+        sides under 45 pixels.
     """
     check_images("ma", images)
     if images.shape[-1] != 3:
@@ -50,7 +51,7 @@ def perceptual_index(images: jax.Array, model: MaModel, *, crop_border: int = 0)
       [b], float32.
 
     Raises:
-      ValueError: as `ma_score` and `metrics.niqe.niqe`.
+      FlatImageError, ValueError: as `ma_score` and `metrics.niqe.niqe`.
     """
     ma = ma_score(images, model, crop_border=crop_border)
     return combine(ma, niqe(images, crop_border=crop_border))
