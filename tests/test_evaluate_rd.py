@@ -5,6 +5,7 @@ import dataclasses
 import json
 import math
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -89,7 +90,7 @@ def test_a_gain_is_of_the_clips_that_have_an_equivalent():
     assert line.endswith("150 (0.75x), 1 of 2 clips from 200")
     content = json.loads(tables.to_json({}, points, [], [row], []))["equivalent_kbps"][0]
     assert (content["measured_kbps"], content["clips"]) == (pytest.approx(200), 2)
-    assert "0.75&times;, 1 of 2 clips from 200" in html_tables.equivalent_cell(row)
+    assert "0.75&times;, 1 of 2 clips from 200" in html_tables.equivalent_cell(row, row.shortfall)
     # Of no clip: the rate is that of all, and there is no number to divide.
     none = [dataclasses.replace(p, scores={"psnr": None}) for p in points]
     (row,) = curves.equivalents(none, ("psnr",))
@@ -130,6 +131,27 @@ def test_the_best_model_of_each_clip_pools_the_larger_gains():
     # One model has no choice.
     one = curves.equivalents(points_of("one", 2, 0), ("psnr",))
     assert curves.BEST_MODEL not in {row.curve for row in one}
+
+
+def test_the_best_models_of_two_metrics_each_have_their_own_rate():
+    """By PSNR the small input of the one is best, by SSIM the larger one of the other."""
+    points = [point("a", "codec", k, 10 * math.log10(k)) for k in LADDER]
+    points += [point("a", "net", 300, 10 * math.log10(500), 290.0)]
+    points += [point("a", "other", 300, 10 * math.log10(400), 310.0)]
+    points = [
+        dataclasses.replace(p, scores={**p.scores, "ssim": sign * p.scores["psnr"] / 100})
+        for p in points
+        for sign in [-1 if p.curve == "net" else 1]
+    ]
+    rows = curves.equivalents(points, ("psnr", "ssim"))
+    lines = tables.equivalent_table(rows, "h264", ("psnr", "ssim")).splitlines()
+    split = [re.split(r"  +", line) for line in lines[1:]]
+    assert split[0][:2] == ["net", "290"] and split[1][:2] == ["other", "310"]
+    assert split[2] == [
+        *("best model of each clip", "-", "500 (1.72x), from 290", "400 (1.29x), from 310")
+    ]
+    page = html_tables.equivalent_table(rows, "h264", ("psnr", "ssim"))
+    assert "<td>-</td><td>500 <small>1.72&times;, from 290</small></td>" in page
 
 
 def test_curves_that_do_not_overlap_have_no_bd_rate_and_no_equivalent():

@@ -187,6 +187,23 @@ class EquivalentRow:
         return f", {len(self.of_clips)} of {self.clips} clips from {self.measured_kbps:.0f}"
 
 
+def own_rates(rows: Sequence[EquivalentRow]) -> tuple[str, list[str]]:
+    """What a line of several metrics says of its own bitrate.
+
+    Args:
+      rows: of one curve at one target bitrate, one a metric; those of `BEST_MODEL` may be of
+        different models, whose inputs are of different sizes.
+
+    Returns:
+      The rate of all clips, "-" if the metrics differ; behind each metric's answer, of how many
+      clips it is, or its own rate if they differ.
+    """
+    rates = [f"{row.all_clips_kbps:.0f}" for row in rows]
+    if len(set(rates)) == 1:
+        return rates[0], [row.shortfall for row in rows]
+    return "-", [row.shortfall or f", from {rate}" for row, rate in zip(rows, rates, strict=True)]
+
+
 def equivalents(points: Sequence[Point], metrics: Sequence[str]) -> list[EquivalentRow]:
     """The equivalent bitrate of every enlarging curve at each of its bitrates.
 

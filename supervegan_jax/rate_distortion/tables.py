@@ -18,6 +18,7 @@ from supervegan_jax.rate_distortion.curves import (
     Point,
     label,
     names,
+    own_rates,
     pool_points,
     select,
 )
@@ -144,21 +145,22 @@ def equivalent_table(rows: Sequence[EquivalentRow], codec: str, metrics: Sequenc
     ours = [row for row in rows if row.codec == codec]
     lines = []
     for curve, target in dict.fromkeys((row.curve, row.target_kbps) for row in ours):
-        some = {r.metric: r for r in ours if (r.curve, r.target_kbps) == (curve, target)}
-        measured = some[metrics[0]].all_clips_kbps
-        cells = [_equivalent_cell(some[metric]) for metric in metrics]
-        lines.append([label(curve, codec), f"{measured:.0f}", *cells])
+        by_metric = {r.metric: r for r in ours if (r.curve, r.target_kbps) == (curve, target)}
+        some = [by_metric[metric] for metric in metrics]
+        rate, behind = own_rates(some)
+        cells = [_equivalent_cell(*pair) for pair in zip(some, behind, strict=True)]
+        lines.append([label(curve, codec), rate, *cells])
     titles = [METRICS[metric].title for metric in metrics]
     return format_columns([f"the same score takes {codec} (kbit/s)", "from", *titles], lines)
 
 
-def _equivalent_cell(row: EquivalentRow) -> str:
+def _equivalent_cell(row: EquivalentRow, behind: str) -> str:
     pooled = row.pooled
     if pooled is None:
         return "-"
     if pooled.kbps is None:
-        return f"{pooled}{row.shortfall}"
+        return f"{pooled}{behind}"
     if len(row.of_clips) == pooled.below + pooled.beyond:
-        return f"{'below' if pooled.below else 'beyond'} the ladder{row.shortfall}"
+        return f"{'below' if pooled.below else 'beyond'} the ladder{behind}"
     gain = f" ({pooled.kbps / row.measured_kbps:.2f}x)" if pooled.bound == "=" else ""
-    return f"{pooled}{gain}{row.shortfall}"
+    return f"{pooled}{gain}{behind}"

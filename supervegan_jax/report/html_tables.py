@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from supervegan_jax.evaluation.equivalency import INSIDE
 from supervegan_jax.evaluation.scoring import METRICS
 from supervegan_jax.rate_distortion.clip_table import ClipTable, as_html
-from supervegan_jax.rate_distortion.curves import BdRow, EquivalentRow, label
+from supervegan_jax.rate_distortion.curves import BdRow, EquivalentRow, label, own_rates
 
 
 def scrolling(table: str, name: str) -> str:
@@ -42,10 +42,11 @@ def equivalent_table(rows: Sequence[EquivalentRow], codec: str, metrics: Sequenc
     """Equivalent bitrates with their intervals and gains, mean over clips."""
     lines = []
     for curve, target in dict.fromkeys((row.curve, row.target_kbps) for row in rows):
-        some = {r.metric: r for r in rows if (r.curve, r.target_kbps) == (curve, target)}
-        measured = some[metrics[0]].all_clips_kbps
-        cells = [equivalent_cell(some[metric]) for metric in metrics]
-        lines.append([html.escape(label(curve, codec)), f"{measured:.0f}", *cells])
+        by_metric = {r.metric: r for r in rows if (r.curve, r.target_kbps) == (curve, target)}
+        some = [by_metric[metric] for metric in metrics]
+        rate, behind = own_rates(some)
+        cells = [equivalent_cell(*pair) for pair in zip(some, behind, strict=True)]
+        lines.append([html.escape(label(curve, codec)), rate, *cells])
     header = ["curve", "its own kbit/s", *_titles(metrics)]
     caption = (
         f"kbit/s that {codec} at full size needs for the same score: geometric mean over clips, "
@@ -54,24 +55,27 @@ def equivalent_table(rows: Sequence[EquivalentRow], codec: str, metrics: Sequenc
     return plain_table(html.escape(caption), header, lines)
 
 
-def equivalent_cell(row: EquivalentRow) -> str:
-    """One equivalent bitrate: the number, its interval and the gain; or why there is none."""
+def equivalent_cell(row: EquivalentRow, behind: str) -> str:
+    """One equivalent bitrate: the number, its interval and the gain; or why there is none.
+
+    Args:
+      row: of one metric.
+      behind: what is said of it last, see `own_rates`.
+    """
     pooled = row.pooled
     if pooled is None:
         return "no curve"
     if pooled.kbps is None:
         beside = f"{pooled.below} below, {pooled.beyond} beyond the ladder"
-        return f"<small>{beside}{row.shortfall}</small>"
+        return f"<small>{beside}{behind}</small>"
     interval = ""
     if pooled.low is not None and pooled.high is not None:
         interval = f" <small>[{pooled.low:.0f}, {pooled.high:.0f}]</small>"
     sign = "" if pooled.bound == "=" else f"{html.escape(pooled.bound)} "
     if not pooled.inside:
-        return f"{sign}{pooled.kbps:.0f} <small>(outside the ladder){row.shortfall}</small>"
+        return f"{sign}{pooled.kbps:.0f} <small>(outside the ladder){behind}</small>"
     gain = pooled.kbps / row.measured_kbps
-    return (
-        f"{sign}{pooled.kbps:.0f}{interval} <small>{sign}{gain:.2f}&times;{row.shortfall}</small>"
-    )
+    return f"{sign}{pooled.kbps:.0f}{interval} <small>{sign}{gain:.2f}&times;{behind}</small>"
 
 
 def equivalent_clips(
