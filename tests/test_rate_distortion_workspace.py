@@ -1,10 +1,14 @@
 """The folder of results: what is missing is made again, what is damaged is named."""
 
 import json
+import math
+import re
 
 import pytest
 from video_samples import make_video
 
+from supervegan_jax.rate_distortion import tables
+from supervegan_jax.rate_distortion.curves import Point
 from supervegan_jax.rate_distortion.measure import make_encodes, plan_encode
 from supervegan_jax.rate_distortion.references import make_reference
 from supervegan_jax.rate_distortion.workspace import Workspace
@@ -80,6 +84,39 @@ def test_other_json_in_a_result_is_named(workspace, kind, content):
         for sound in ({"scores": {}}, {"scores": {"psnr": {"mean": None, "frames": 0}}}):
             workspace.write("scores", "sound", sound)
             assert workspace.read("scores", "sound") == sound
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        ({"measured_kbps": None}, "'measured_kbps' is missing or of another type"),
+        ({"measured_kbps": -3.0}, "measured_kbps -3.0"),
+        ({"bits_per_pixel": 0}, "bits_per_pixel 0"),
+        ({"clip": 7}, "'clip' is missing or of another type"),
+        ({"psnr": "abc"}, "psnr 'abc'"),
+        ({"psnr": math.nan}, "psnr nan"),
+        ({"more": 1.0}, "'more' is no metric"),
+        ({"ssim": 0.9}, "its points are not all of the same metrics"),
+        ({"left_out": 7}, "it is no JSON object"),
+        ({"left_out": {"psnr": "7"}}, "'psnr' is missing or of another type"),
+        ([], "it holds no points"),
+        ("points", "'points' is missing or of another type"),
+        ([[]], "it is no JSON object"),
+    ],
+)
+def test_other_json_in_a_finished_run_is_named(tmp_path, damage, said):
+    points = [Point("a", "h264", "net", 4, kbps, 1.0 * kbps, 0.1, {"psnr": 3.0}) for kbps in (1, 2)]
+    path = tmp_path / "rd.json"
+    path.write_text(tables.to_json({}, points, [], [], []))
+    assert tables.read_points(path) == points
+    content = json.loads(path.read_text())
+    if isinstance(damage, dict):
+        content["points"][0] |= damage
+    else:
+        content["points"] = damage
+    path.write_text(json.dumps(content))
+    with pytest.raises(ValueError, match=f"rd.json is damaged: {re.escape(said)}$"):
+        tables.read_points(path)
 
 
 @pytest.mark.parametrize("place", ["file", "file/below"])

@@ -1,9 +1,9 @@
 """A run's results as text, CSV and JSON."""
 
 import csv
-import dataclasses
 import io
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,12 @@ from supervegan_jax.rate_distortion.curves import (
     pool_points,
     select,
 )
+from supervegan_jax.rate_distortion.workspace import NUMBER, check_fields
+
+_POINT: dict[str, type | tuple[type, ...]] = {
+    **{"clip": str, "codec": str, "curve": str, "scale": int, "target_kbps": int},
+    **{"measured_kbps": NUMBER, "bits_per_pixel": NUMBER},
+}
 
 
 def to_csv(points: Sequence[Point], metrics: Sequence[str]) -> str:
@@ -60,18 +66,35 @@ def read_points(path: Path) -> list[Point]:
     """
     if not path.is_file():
         raise ValueError(f"no {path}; make it with python -m supervegan_jax.evaluate rd")
-    fields = [field.name for field in dataclasses.fields(Point) if field.name != "scores"]
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-        return [
-            Point(
-                **{name: {"left_out": {}, **entry}[name] for name in fields},
-                scores={name: value for name, value in entry.items() if name not in fields},
-            )
-            for entry in content["points"]
-        ]
-    except (ValueError, KeyError, TypeError) as error:
+        check_fields(content, {"points": list})
+        points = [_read_point(entry) for entry in content["points"]]
+        if not points:
+            raise ValueError("it holds no points")
+        if any(point.scores.keys() != points[0].scores.keys() for point in points):
+            raise ValueError("its points are not all of the same metrics")
+    except ValueError as error:
         raise ValueError(f"{path} is damaged: {error}") from error
+    return points
+
+
+def _read_point(entry: Any) -> Point:
+    """Raises `ValueError` unless it is one as `_point_json` writes it."""
+    check_fields(entry, _POINT)
+    for name in ("measured_kbps", "bits_per_pixel"):
+        if not 0 < entry[name] < math.inf:
+            raise ValueError(f"{name} {entry[name]}")
+    left_out = entry.get("left_out", {})
+    check_fields(left_out, {})
+    check_fields(left_out, dict.fromkeys(left_out, int))
+    scores = {name: entry[name] for name in entry if name not in (*_POINT, "left_out")}
+    for metric, value in scores.items():
+        if metric not in METRICS:
+            raise ValueError(f"{metric!r} is no metric")
+        if not (value is None or (isinstance(value, NUMBER) and math.isfinite(value))):
+            raise ValueError(f"{metric} {value!r}")
+    return Point(**{name: entry[name] for name in _POINT}, scores=scores, left_out=left_out)
 
 
 def _equivalent_json(found: Equivalent | None) -> dict[str, Any] | None:

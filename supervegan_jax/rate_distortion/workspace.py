@@ -25,18 +25,18 @@ from supervegan_jax.video.ffmpeg import VideoError
 
 KINDS = ("references", "encodes", "scores", "shown")
 _WITH_VIDEO = ("references", "encodes")
-_NUMBER = (int, float)
+NUMBER = (int, float)
 # What the readers of a result take from it.
 _FIELDS: dict[str, dict[str, type | tuple[type, ...]]] = {
     "references": {
         **{"width": int, "height": int, "frame_count": int},
         **{"fps": str, "source_sha256": str},
     },
-    "encodes": {"measured_kbps": _NUMBER},
+    "encodes": {"measured_kbps": NUMBER},
     "scores": {"scores": dict},
-    "shown": {"psnr_db": (*_NUMBER, type(None))},
+    "shown": {"psnr_db": (*NUMBER, type(None))},
 }
-_SCORE: dict[str, type | tuple[type, ...]] = {"mean": (*_NUMBER, type(None)), "frames": int}
+_SCORE: dict[str, type | tuple[type, ...]] = {"mean": (*NUMBER, type(None)), "frames": int}
 # Raised when results made by an earlier version can no longer be taken for this one's.
 VERSION = 1
 
@@ -107,9 +107,9 @@ class Workspace:
             return None
         try:
             content = json.loads(path.read_text(encoding="utf-8"))
-            _check(content, _FIELDS.get(kind, {}))
+            check_fields(content, _FIELDS.get(kind, {}))
             for score in content["scores"].values() if kind == "scores" else ():
-                _check(score, _SCORE)
+                check_fields(score, _SCORE)
         except ValueError as error:
             raise ValueError(f"{path} is damaged ({error}); remove it") from error
         return dict(content)
@@ -120,7 +120,7 @@ class Workspace:
         write_whole(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
-def _check(content: Any, fields: Mapping[str, type | tuple[type, ...]]) -> None:
+def check_fields(content: Any, fields: Mapping[str, type | tuple[type, ...]]) -> None:
     """Raises `ValueError` unless `content` is an object with these fields, of these types."""
     if not isinstance(content, dict):
         raise ValueError("it is no JSON object")

@@ -66,10 +66,8 @@ def read_run(workdir: Path) -> FinishedRun:
         workspace = Workspace(workdir)
         references = [_reference(workspace, entry) for entry in content["clips"]]
         curves, remarks = dict(content["curves"]), list(content["remarks"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path} is damaged: {error}") from error
-    if not points:
-        raise ValueError(f"{path} holds no points")
     return FinishedRun(workspace, points, settings, references, curves, remarks)
 
 
