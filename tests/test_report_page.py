@@ -6,6 +6,7 @@ import io
 import itertools
 import json
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -324,6 +325,16 @@ def test_the_page_holds_the_numbers_of_the_run(page, run):
         assert words in titles
     shots = [t for t in parsed.texts if re.fullmatch(r".*, frame \d", t)]
     assert shots == ["rabbit & tree, frame 3", "grass, frame 4", "grass, frame 5"]
+
+
+def test_a_damaged_encode_is_named_with_what_mends_it(finished, tmp_path):
+    workdir = Path(shutil.copytree(finished, tmp_path / "rd"))
+    path = encode_of(workdir, "grass", 256, 120)
+    path.write_bytes(path.read_bytes()[:100])
+    words = ["crops", str(workdir), "--curves", "codec", "--kbps", "120"]
+    words += ["--output", str(tmp_path / "crops.png")]
+    with pytest.raises(ValueError, match=f"; remove {path}, and it is made again when rd is run"):
+        evaluate.main(words)
 
 
 def test_crops_are_pieces_of_the_frames_that_were_scored(finished, run, tmp_path, monkeypatch):

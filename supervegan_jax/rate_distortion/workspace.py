@@ -70,22 +70,27 @@ class Workspace:
             for kind in self._kinds:
                 for leftover in (self.root / kind).glob(".*.tmp"):
                     leftover.unlink()
-            try:
+            with self.telling_damaged("you run this again"):
                 yield
-            except VideoError as error:
-                self._tell_damaged(error)
-                raise
 
-    def _tell_damaged(self, error: VideoError) -> None:
-        """Raises what mends an error, if a damaged video of this folder is behind it."""
-        folders = "|".join(re.escape(str(self.root / kind)) for kind in _WITH_VIDEO)
-        for path in re.findall(rf"(?:{folders})/[0-9a-f]+\.mkv", str(error)):
-            try:
-                probe.list_packets(path)
-            except VideoError:
-                raise ValueError(
-                    f"{error}; remove {path}, and it is made again when you run this again"
-                ) from error
+    @contextlib.contextmanager
+    def telling_damaged(self, when: str) -> Iterator[None]:
+        """Says of an error that a damaged video of this folder causes what mends it, and `when`.
+
+        Raises:
+          ValueError: work inside came upon one.
+        """
+        try:
+            yield
+        except VideoError as error:
+            folders = "|".join(re.escape(str(self.root / kind)) for kind in _WITH_VIDEO)
+            for path in re.findall(rf"(?:{folders})/[0-9a-f]+\.mkv", str(error)):
+                try:
+                    probe.list_packets(path)
+                except VideoError:
+                    message = f"{error}; remove {path}, and it is made again when {when}"
+                    raise ValueError(message) from error
+            raise
 
     def key(self, **fields: Any) -> str:
         """The name of what is made from `fields` (JSON values)."""

@@ -205,7 +205,8 @@ def make_views(
       The places, found if need be, with the views in the order of `curves`, the truth last.
 
     Raises:
-      ValueError: a file or network of the run is missing, or a crop lies outside its frame.
+      ValueError: a file or network of the run is missing, a crop lies outside its frame, or a
+        video of the run is damaged.
     """
     for crop in crops:
         _check_place(crop, size, next(r for r in run.references if r.name == crop.clip))
@@ -213,11 +214,12 @@ def make_views(
     encodes = plan_encodes(run.workspace, run.references, ways, run.settings)
     encodes = [encoded for encoded in encodes if encoded.codec == codec]
     found = []
-    for reference in run.references:
-        chosen = [crop for crop in crops if crop.clip == reference.name]
-        ours = [encoded for encoded in encodes if encoded.reference == reference]
-        for crop in chosen or [Crop(reference.name, reference.frame_count // 2)]:
-            found.append(_views(run, reference, ours, crop, ways, kbps, _cut(size, reference)))
+    with run.workspace.telling_damaged("rd is run again"):
+        for reference in run.references:
+            chosen = [crop for crop in crops if crop.clip == reference.name]
+            ours = [encoded for encoded in encodes if encoded.reference == reference]
+            for crop in chosen or [Crop(reference.name, reference.frame_count // 2)]:
+                found.append(_views(run, reference, ours, crop, ways, kbps, _cut(size, reference)))
     return found
 
 
