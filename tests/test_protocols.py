@@ -196,6 +196,13 @@ def test_scene_lists_that_are_refused(tmp_path, text, message):
         read_scenes(path, Fraction(24))
 
 
+def test_a_scene_list_that_is_not_utf_8_is_named(tmp_path):
+    path = tmp_path / "scenes.csv"
+    path.write_bytes("name,start,end\nBrücke,1,9\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"scenes\.csv is not UTF-8: "):
+        read_scenes(path, Fraction(24))
+
+
 def test_seconds_are_turned_into_frames_of_the_films_rate(tmp_path):
     path = tmp_path / "scenes.csv"
     path.write_text("name,start,end\na,10s,12.5s\n")

@@ -111,7 +111,7 @@ def _kind(path: Path) -> str:
 def natural_order(name: str) -> list[tuple[int, str]]:
     """A key that sorts names by the numbers in them: 2.png before 10.png."""
     parts = re.split(r"([0-9]+)", name)
-    return [(int(part), part) if part.isdigit() else (-1, part) for part in parts]
+    return [(int(part), part) if part.isdecimal() else (-1, part) for part in parts]
 
 
 def files_of(folder: Path) -> list[Path]:

@@ -28,12 +28,15 @@ def read_scenes(path: Path, fps: Fraction) -> list[Scene]:
       fps: of the film.
 
     Raises:
-      ValueError: no such file, another header, a line that cannot be read, an empty scene, or a
-        name twice.
+      ValueError: no such file, not UTF-8, another header, a line that cannot be read, an empty
+        scene, or a name twice.
     """
     if not path.is_file():
         raise ValueError(f"no scene list {path}")
-    lines = [x for x in path.read_text(encoding="utf-8").splitlines() if x.strip()]
+    try:
+        lines = [x for x in path.read_text(encoding="utf-8").splitlines() if x.strip()]
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not UTF-8: {error}") from error
     rows = list(csv.reader(line for line in lines if not line.startswith("#")))
     if not rows or tuple(cell.strip() for cell in rows[0]) != COLUMNS:
         raise ValueError(f"{path}: the first line must be {','.join(COLUMNS)}")
