@@ -610,6 +610,15 @@ def test_clips_against_curves_with_the_best_marked(finished, tmp_path, capsys):
         evaluate.main(["table", str(tmp_path), "--kbps", "30"])
 
 
+def test_a_bar_in_a_name_makes_no_column():
+    points = [Point("p|q", "h264", c, 4, 100, 100.0, 0.1, {"psnr": 30.0}) for c in ("a|b", "c")]
+    table = clip_table.make_table(points, codec="h264", kbps=100, metrics=("psnr",))
+    header, rule, row, _ = clip_table.as_markdown(table).splitlines()
+    assert header == r"| clip | a\|b, PSNR (dB) | c, PSNR (dB) |"
+    assert rule == "| --- | ---: | ---: |"
+    assert row == r"| p\|q | **30.00** | **30.00** |"
+
+
 def test_the_lpips_of_a_table_is_ten_times_and_equal_prints_share_a_rank():
     scores = {"a": 0.12341, "b": 0.12344, "c": 0.3}
     points = [Point("x", "h264", c, 4, 100, 100.0, 0.1, {"lpips": v}) for c, v in scores.items()]

@@ -177,7 +177,8 @@ def as_markdown(table: ClipTable) -> str:
     lines = [table.header, ("---", *("---:" for _ in table.header[1:]))]
     for clip, cells in table.rows:
         lines.append((clip, *(marks[cell.rank].format(cell.text) for cell in cells)))
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+    rows = ([cell.replace("|", "\\|") for cell in line] for line in lines)
+    return "\n".join("| " + " | ".join(row) + " |" for row in rows) + "\n"
 
 
 def _as_csv(table: ClipTable) -> str:
