@@ -22,7 +22,16 @@ from video_samples import ffmpeg, make_video
 from data_prep.clips import embedded_clip
 from supervegan_jax import evaluate
 from supervegan_jax.metrics import ma_score, perceptual_index
-from supervegan_jax.rate_distortion import advice, clip_table, curves, job, plots, remarks, tables
+from supervegan_jax.rate_distortion import (
+    advice,
+    clip_table,
+    curves,
+    job,
+    measure,
+    plots,
+    remarks,
+    tables,
+)
 from supervegan_jax.rate_distortion.curves import POOLED, Point
 from supervegan_jax.rate_distortion.references import make_reference, make_references, unique_names
 from supervegan_jax.rate_distortion.settings import Settings, read_numbers
@@ -628,6 +637,19 @@ def test_the_lpips_of_a_table_is_ten_times_and_equal_prints_share_a_rank():
         ("1.234", 1),
         ("3.000", 2),
     ]
+
+
+def test_pictures_are_kept_as_far_as_their_bytes_allow(tmp_path, monkeypatch):
+    source = make_video(tmp_path / "a.mkv", frames=5, size="64x48")
+    workspace = Workspace(tmp_path / "work")
+    with workspace.locked():
+        reference = make_reference(workspace, source, None)
+    for more, kept in ((0, 1), (-1, 0)):
+        measure._kept_pictures.cache_clear()
+        monkeypatch.setattr(measure, "_KEPT_BYTES", 5 * 64 * 48 * 3 * 4 + more)
+        pictures = list(measure._reference_pictures(reference, 1))
+        assert sum(picture.nbytes for picture in pictures) == 5 * 64 * 48 * 3 * 4
+        assert measure._kept_pictures.cache_info().currsize == kept
 
 
 def crossing_points() -> list[Point]:

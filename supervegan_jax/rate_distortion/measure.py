@@ -318,9 +318,9 @@ def _written(
 
 def _reference_pictures(reference: Reference, step: int) -> Iterator[jax.Array]:
     """Every `step`th frame of a clip as RGB; one that fits is decoded once for all its curves."""
-    size = 3 * reference.width * reference.height * -(-reference.frame_count // step)
+    samples = 3 * reference.width * reference.height * -(-reference.frame_count // step)
     depth = _depth(reference)
-    if size <= _KEPT_BYTES:
+    if samples * np.dtype(np.float32).itemsize <= _KEPT_BYTES:
         return iter(_kept_pictures(reference.path, step, depth))
     return _decode_pictures(reference.path, step, depth)
 
