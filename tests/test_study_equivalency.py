@@ -109,30 +109,41 @@ def test_binomial_counts_have_no_dispersion_and_lapses_are_bounded():
     assert psychometric.fit(LOGS, half, np.full((8, 4), 20.0), 0.1).lapse <= 0.1
 
 
-def test_refits_are_each_tables_own_maximum_likelihood():
-    preferred, votes = drawn_counts()
-    start = dataclasses.replace(psychometric.fit(LOGS, preferred, votes, 0.2), lapse=0.06)
-    rng = np.random.default_rng(1)
-    draws = rng.multinomial(12, np.full(12, 1 / 12), 5).T
-    tables = (preferred.T @ draws, votes.T @ draws)
-    found = psychometric.refit(start, LOGS, *tables)
+def test_the_score_at_a_place_is_what_the_slope_leaves_of_it():
+    """Against another solver of the slope, and the likelihood's own derivatives."""
+    counts, of_all = drawn_counts()
+    preferred, votes = counts.sum(axis=0), of_all.sum(axis=0)
+    curve = dataclasses.replace(psychometric.fit(LOGS, counts, of_all, 0.2), lapse=0.06)
+    places = np.log([150.0, 300.0, 700.0])
+    weight, p = psychometric.scores_at(curve, LOGS, places, preferred, votes)
 
-    def binomial(line, k, n) -> float:
-        p = 0.03 + 0.94 / (1 + np.exp(-(line[0] + line[1] * (LOGS - start.centre))))
-        return -(k * np.log(p) + (n - k) * np.log(1 - p)).sum()
+    def line(parameters, place) -> np.ndarray:
+        return 0.03 + 0.94 / (1 + np.exp(-(parameters[0] + parameters[1] * (LOGS - place))))
 
-    for number in range(5):
-        args = (tables[0][:, number], tables[1][:, number])
-        other = minimize(binomial, [0, 1], args, "Nelder-Mead", options={"xatol": 1e-8})
-        assert found[:, number] == pytest.approx(other.x, abs=1e-4)
+    def binomial(parameters, place) -> float:
+        q = line(parameters, place)
+        return -(preferred * np.log(q) + (votes - preferred) * np.log(1 - q)).sum()
+
+    for g, place in enumerate(places):
+        found = minimize(
+            lambda slope, at: binomial((0.0, slope[0]), at), [1.0], (place,), bounds=[(0, 30)],
+            tol=1e-12,
+        )  # fmt: skip
+        at = np.array([0.0, found.x[0]])
+        assert p[g] == pytest.approx(line(at, place), abs=1e-5)
+        # The slope's score is 0 there, so that the intercept's is left.
+        score = (weight[g] * (preferred - votes * p[g])).sum()
+        assert score == pytest.approx(-approx_fprime(at, binomial, 1e-7, place)[0], abs=1e-2)
+        by_slope = (line((0.0, at[1] + 1e-6), place) - p[g]) / 1e-6
+        assert (weight[g] * votes * by_slope).sum() == pytest.approx(0, abs=1e-3)
 
 
-def test_a_resample_in_which_all_agree_stays_finite():
-    start = psychometric.Psychometric(0.0, 1.0, 0.0, 5.5, 0.0, 0.0)
-    votes = np.full((4, 2), 10.0)
-    found = psychometric.refit(start, LOGS, np.array([[0.0, 10]] * 4), votes)
-    assert np.isfinite(found).all()
-    assert found[0, 0] < -5 < 5 < found[0, 1]
+def test_a_curve_of_any_steepness_has_finite_scores():
+    votes = np.full(4, 10.0)
+    for shares in ([0, 0, 1, 1], [0, 0, 0, 0], [1, 1, 0, 0]):
+        curve = psychometric.Psychometric(0.0, 30.0, 0.0, LOGS.mean(), 0.0, 0.0)
+        found = psychometric.scores_at(curve, LOGS, LOGS, votes * shares, votes)
+        assert all(np.isfinite(values).all() for values in found)
 
 
 def test_variances_are_added_and_the_chance_in_both_taken_off():
@@ -166,19 +177,47 @@ def test_resampled_sums_vary_as_clusters_do():
     assert count_clusters(ballots) == Clusters(10, 7)
 
 
-def test_the_interval_is_fiellers():
+def test_the_interval_of_many_votes_is_the_likelihoods():
+    """Chance alone: as wide as the inverse of the information makes it."""
     curve = psychometric.Psychometric(0.3, 1.2, 0.0, 5.6, 0.0, 0.0)
-    chance = np.array([[0.02, 0.004], [0.004, 0.03]])
-    few = {OBSERVERS: 0 * chance, CLIPS: 0 * chance, CHANCE: chance}
-    low, high = interval(curve, LADDER, few, Clusters(40, 9), 0.9)
-    z = norm.ppf(0.95)
-    roots = np.roots([1.2**2 - z**2 * 0.03, 2 * (0.3 * 1.2 - z**2 * 0.004), 0.3**2 - z**2 * 0.02])
-    assert sorted(np.exp(roots + 5.6)) == pytest.approx([low.kbps, high.kbps], rel=1e-4)
-    wide = {way: 60 * matrix for way, matrix in few.items()}
-    assert interval(curve, LADDER, wide, Clusters(40, 9), 0.9) == (
-        Place(None, BELOW),
-        Place(None, ABOVE),
+    votes, p = np.full(4, 40_000.0), curve.preference(np.array(LADDER))
+    drawn = np.random.default_rng(0).binomial(40_000, p[:, None], (4, 20_000)).astype(float)
+    chance = np.stack([drawn, np.repeat(votes[:, None], 20_000, axis=1)])
+    none = np.repeat(np.stack([votes * p, votes])[:, :, None], 2, axis=2)
+    resamples = {OBSERVERS: none, CLIPS: none, CHANCE: chance}
+    counts = np.stack([votes * p, votes])
+    low, high = interval(curve, LADDER, counts, resamples, Clusters(40, 9), 0.9)
+    x = LOGS - 5.6
+    information = np.einsum("ir,jr,r->ij", *[np.stack([x**0, x])] * 2, votes * p * (1 - p))
+    place = -0.3 / 1.2
+    variance = np.array([1, place]) @ np.linalg.inv(information) @ np.array([1, place])
+    half = norm.ppf(0.95) * math.sqrt(variance) / 1.2
+    ends = np.log([low.kbps, high.kbps]) - 5.6
+    assert ends == pytest.approx([place - half, place + half], rel=0.03)
+    expected = counts[:, :, None]
+    few = {way: expected + (tables - expected) * 300 for way, tables in resamples.items()}
+    open_ends = interval(curve, LADDER, counts, few, Clusters(40, 9), 0.9)
+    assert open_ends == (Place(None, BELOW), Place(None, ABOVE))
+
+
+def test_votes_that_refute_the_ends_of_the_ladder_keep_them_out():
+    """Of resamples of the second clip alone the slope has no bound."""
+    counts = (
+        ((0, 16), (0, 12), (3, 15), (10, 15), (18, 18)),
+        ((0, 14), (0, 10), (0, 16), (9, 16), (10, 10)),
+        ((1, 14), (0, 14), (0, 14), (8, 16), (12, 15)),
     )
+    votes = []
+    for clip, rows in enumerate(counts):
+        for place, (preferred, shown) in enumerate(rows):
+            for number in range(shown):
+                observer = f"o{(number + 7 * clip + 5 * place) % 30}"
+                what = (f"c{clip}", "net", 500.0, 100.0 * 2**place)
+                prefer = "reference" if number < preferred else "model"
+                votes.append(Vote(observer, *what, prefer, len(votes), f"p{clip}-{place}"))
+    found = one(votes)
+    assert found.equivalent.kbps == pytest.approx(759, abs=1)
+    assert 400 < found.low.kbps < 759 < found.high.kbps < 1600
 
 
 @pytest.mark.parametrize(

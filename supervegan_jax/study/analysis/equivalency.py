@@ -17,7 +17,7 @@ from supervegan_jax.study.analysis.resampling import (
 )
 
 ABOVE, BELOW = "above", "below"
-_GRID = 2001  # bitrates of the ladder that are tested for the interval
+_GRID = 401  # bitrates of the ladder that are tested for the interval
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,41 +118,35 @@ def find_equivalents(ballots: Ballots, options: Options) -> list[Equivalency]:
         mine = ballots.condition == index
         sizes = votes[ballots.clip[mine], ballots.reference[mine]]
         weights[mine] = psychometric.vote_weights(sizes, fitted.dispersion)
-    refits = _refit_all(ballots, curves, weights, options)
+    values = {"preferred": weights * ballots.preferred, "votes": weights}
+    weighted = _both({name: _sums(ballots, value) for name, value in values.items()})
+    rng = np.random.default_rng(options.seed)
+    resampled = {
+        way: _both(resampled_tables(ballots, members, values, options.resamples, rng))
+        for way, members in cluster_members(ballots).items()
+    }
     found = []
     for index, (condition, curve) in enumerate(zip(ballots.conditions, curves, strict=True)):
         preferred, votes = (table.sum(axis=0) for table in counts[index])
-        covariances = {way: np.cov(values[index]) for way, values in refits.items()}
         clusters = count_clusters(ballots, index)
+        resamples = {way: tables[:, index] for way, tables in resampled.items()}
         found.append(
             _equivalency(
-                condition, ballots.references, preferred, votes, clusters, curve, covariances,
-                options.confidence,
+                condition, ballots.references, preferred, votes, clusters, curve,
+                weighted[:, index], resamples, options.confidence,
             )
         )  # fmt: skip
     return found
 
 
-def _refit_all(
-    ballots: Ballots,
-    curves: Sequence[psychometric.Psychometric | None],
-    weights: np.ndarray,
-    options: Options,
-) -> dict[str, list[np.ndarray]]:
-    """Intercepts and slopes of the resamples, [2, b] by way of resampling and condition."""
-    rng = np.random.default_rng(options.seed)
-    values = {"preferred": weights * ballots.preferred, "votes": weights}
-    logs = np.log(ballots.references)
-    refits = {}
-    for way, members in cluster_members(ballots).items():
-        tables = resampled_tables(ballots, members, values, options.resamples, rng)
-        refits[way] = [
-            np.zeros((2, options.resamples))
-            if curve is None
-            else psychometric.refit(curve, logs, tables["preferred"][i], tables["votes"][i])
-            for i, curve in enumerate(curves)
-        ]
-    return refits
+def _sums(ballots: Ballots, value: np.ndarray) -> np.ndarray:
+    """Over the votes, [k, r]."""
+    return np.bincount(ballots.cell, value, math.prod(ballots.shape)).reshape(ballots.shape)
+
+
+def _both(tables: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Votes for the reference and all votes, [2, ..]."""
+    return np.stack([tables["preferred"], tables["votes"]])
 
 
 def _equivalency(
@@ -162,7 +156,8 @@ def _equivalency(
     votes: np.ndarray,
     clusters: Clusters,
     curve: psychometric.Psychometric | None,
-    covariances: Mapping[str, np.ndarray],
+    weighted: np.ndarray,
+    resamples: Mapping[str, np.ndarray],
     confidence: float,
 ) -> Equivalency:
     shown = votes > 0
@@ -179,7 +174,8 @@ def _equivalency(
         low, high = Place(beyond=BELOW), Place(beyond=ABOVE)
         note = "all votes at each reference alike: no interval"
         return Equivalency(*fixed, curve, place, low, high, linear, note)
-    low, high = interval(curve, rates, covariances, clusters, confidence)
+    weighted, resamples = weighted[:, shown], {w: t[:, shown] for w, t in resamples.items()}
+    low, high = interval(curve, rates, weighted, resamples, clusters, confidence)
     return Equivalency(*fixed, curve, place, low, high, linear, _note(curve, clusters))
 
 
@@ -210,20 +206,22 @@ def fifty_percent_point(curve: psychometric.Psychometric, rates: Sequence[float]
 def interval(
     curve: psychometric.Psychometric,
     rates: Sequence[float],
-    covariances: Mapping[str, np.ndarray],
+    weighted: np.ndarray,
+    resamples: Mapping[str, np.ndarray],
     clusters: Clusters,
     confidence: float,
 ) -> tuple[Place, Place]:
-    """The bitrates of the ladder where a preference of 50 % is not refuted (Fieller 1954).
+    """The bitrates of the ladder where a preference of 50 % is not refuted by a score test.
 
-    A bitrate belongs to it if the predictor there differs from 0 by no more than Student's t times
-    its standard error. So nothing is said of bitrates outside the ladder, and a flat curve gives a
-    long interval.
+    A bitrate belongs to it if the score against 50 % there differs from 0 by no more than Student's
+    t times its standard error. So nothing is said of bitrates outside the ladder, and a flat curve
+    gives a long interval.
 
     Args:
       curve: fitted.
       rates: of the ladder, rising.
-      covariances: of intercept and slope over resamples, by way of resampling, [2, 2] each.
+      weighted: votes for the reference, and all, as they weigh, [2, r].
+      resamples: the same of resampled votes, by way of resampling, [2, r, b] each.
       clusters: their numbers.
       confidence: of the interval.
 
@@ -231,13 +229,14 @@ def interval(
       Its ends; both beyond the same side if 50 % is refuted on all the ladder next to the point.
     """
     logs = np.linspace(math.log(rates[0]), math.log(rates[-1]), _GRID)
-    x = logs - curve.centre
+    weight, p = psychometric.scores_at(curve, np.log(rates), logs, *weighted)
+    score = (weight * (weighted[0] - weighted[1] * p)).sum(axis=1)
     variances = {
-        way: matrix[0, 0] + 2 * matrix[0, 1] * x + matrix[1, 1] * x**2
-        for way, matrix in covariances.items()
+        way: (weight @ preferred - (weight * p) @ votes).var(axis=1, ddof=1)
+        for way, (preferred, votes) in resamples.items()
     }
+    excess = np.abs(score) - half_width(variances, clusters, confidence)
     predictor = curve.predictor(logs)
-    excess = np.abs(predictor) - half_width(variances, clusters, confidence)
     at = int(np.searchsorted(predictor, 0))
     at = min(at, _GRID - 1)
     if predictor[at] > 0 and at > 0 and excess[at - 1] < excess[at]:

@@ -20,9 +20,10 @@ MAX_SLOPE = 30.0
 _MAX_PREDICTOR = 25.0
 _MAX_SCATTER = 9.0  # gamma of an intra-class correlation of 0.9
 _STARTS = ((0.01, 0.02), (0.1, 0.2))  # (lapse, gamma)
-_NEWTON_STEPS = 25
+_NEWTON_STEPS = 60
 _LARGEST_STEP = 2.0  # of the predictor
 _CONVERGED = 1e-7
+_SMALLEST = 1e-12  # of an information that divides
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,47 +156,56 @@ def vote_weights(votes: np.ndarray, dispersion: float) -> np.ndarray:
     return 1 / (1 + np.maximum(votes - 1, 0) * dispersion)
 
 
-def refit(
-    start: Psychometric, log_kbps: np.ndarray, preferred: np.ndarray, votes: np.ndarray
-) -> np.ndarray:
-    """Intercept and slope of many resampled tables, lapse and dispersion held.
+def scores_at(
+    curve: Psychometric,
+    log_kbps: np.ndarray,
+    places: np.ndarray,
+    preferred: np.ndarray,
+    votes: np.ndarray,
+) -> tuple[np.ndarray, np.ndarray]:
+    """The efficient scores against 50 % at each of several places (Rao's), lapse and rho held.
 
-    Fisher scoring for all tables at once, from the fit to the votes themselves.
+    The slope is fitted anew with 50 % held at the place. What the votes say against that is the
+    score of the intercept, less what the slope's explains of it,
+
+        sum of w * (preferred - votes * p) over references,
+
+    which is 0 in the mean if the place is right. It is linear in the votes: those of resamples have
+    one, too, where a slope of their own would run to infinity.
 
     Args:
-      start: that fit.
+      curve: the fit to the votes.
       log_kbps: of the references, [r].
-      preferred: weighted votes for the reference, [r, b].
-      votes: weighted votes, [r, b].
+      places: log bitrates, [g].
+      preferred, votes: weighted votes for the reference, and all, [r].
 
     Returns:
-      [2, b].
+      w and p, [g, r] each.
     """
-    x = (log_kbps - start.centre)[:, None]
-    reach = np.abs(x).max()
-    found = np.repeat([[start.intercept], [start.slope]], votes.shape[1], axis=1)
+    x = log_kbps - places[:, None]
+    reach = np.abs(x).max(axis=1)
+    slopes = np.ones(len(places))
     for _ in range(_NEWTON_STEPS):
-        p, logistic = _preference(found[0] + found[1] * x, start.lapse)
-        rate = (1 - start.lapse) * logistic * (1 - logistic)
-        scores = rate / (p * (1 - p)) * (preferred - votes * p)
-        information = votes * rate**2 / (p * (1 - p))
-        gradient = scores.sum(axis=0), (scores * x).sum(axis=0)
-        i00, i01, i11 = (
-            information.sum(axis=0),
-            (information * x).sum(axis=0),
-            (information * x**2).sum(axis=0),
-        )
-        determinant = np.maximum(i00 * i11 - i01**2, 1e-12)
-        step = np.stack(
-            [
-                (i11 * gradient[0] - i01 * gradient[1]) / determinant,
-                (i00 * gradient[1] - i01 * gradient[0]) / determinant,
-            ]
-        )
-        size = np.abs(step[0]) + reach * np.abs(step[1])
-        found += step * np.minimum(1, _LARGEST_STEP / np.maximum(size, _CONVERGED))
-        # A resample in which everybody agrees has no finite estimate.
-        found = np.clip(found, [[-_MAX_PREDICTOR], [-MAX_SLOPE]], [[_MAX_PREDICTOR], [MAX_SLOPE]])
-        if size.max() < _CONVERGED:
+        p, rate, weight = _score_weights(slopes[:, None] * x, curve.lapse)
+        gradient = (weight * (preferred - votes * p) * x).sum(axis=1)
+        step = gradient / np.maximum((votes * rate * weight * x**2).sum(axis=1), _SMALLEST)
+        step *= np.minimum(1, _LARGEST_STEP / np.maximum(np.abs(step) * reach, _CONVERGED))
+        before, slopes = slopes, np.clip(slopes + step, 0.0, MAX_SLOPE)
+        if np.abs(slopes - before).max() < _CONVERGED:
             break
-    return found
+    p, rate, weight = _score_weights(slopes[:, None] * x, curve.lapse)
+    information = votes * rate * weight
+    of_both, of_slope = (information * x).sum(axis=1), (information * x**2).sum(axis=1)
+    # A slope at its bound explains nothing.
+    inside = (slopes > 0) & (slopes < MAX_SLOPE)
+    share = np.where(inside, of_both / np.maximum(of_slope, _SMALLEST), 0.0)
+    return weight * (1 - share[:, None] * x), p
+
+
+def _score_weights(
+    predictor: np.ndarray, lapse: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """p, its derivative by the predictor, and that over the variance of a vote."""
+    p, logistic = _preference(predictor, lapse)
+    rate = (1 - lapse) * logistic * (1 - logistic)
+    return p, rate, rate / (p * (1 - p))
