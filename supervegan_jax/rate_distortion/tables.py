@@ -86,8 +86,8 @@ def _read_point(entry: Any) -> Point:
         if not 0 < entry[name] < math.inf:
             raise ValueError(f"{name} {entry[name]}")
     left_out = entry.get("left_out", {})
-    check_fields(left_out, {})
-    check_fields(left_out, dict.fromkeys(left_out, int))
+    if not (isinstance(left_out, dict) and all(isinstance(n, int) for n in left_out.values())):
+        raise ValueError(f"left_out {left_out!r}")
     scores = {name: entry[name] for name in entry if name not in (*_POINT, "left_out")}
     for metric, value in scores.items():
         if metric not in METRICS:
