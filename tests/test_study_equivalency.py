@@ -181,22 +181,19 @@ def test_the_interval_of_many_votes_is_the_likelihoods():
     """Chance alone: as wide as the inverse of the information makes it."""
     curve = psychometric.Psychometric(0.3, 1.2, 0.0, 5.6, 0.0, 0.0)
     votes, p = np.full(4, 40_000.0), curve.preference(np.array(LADDER))
-    drawn = np.random.default_rng(0).binomial(40_000, p[:, None], (4, 20_000)).astype(float)
-    chance = np.stack([drawn, np.repeat(votes[:, None], 20_000, axis=1)])
-    none = np.repeat(np.stack([votes * p, votes])[:, :, None], 2, axis=2)
-    resamples = {OBSERVERS: none, CLIPS: none, CHANCE: chance}
     counts = np.stack([votes * p, votes])
-    low, high = interval(curve, LADDER, counts, resamples, Clusters(40, 9), 0.9)
+    chance = np.diag(np.concatenate([votes * p * (1 - p), np.zeros(4)]))
+    covariances = {OBSERVERS: 0 * chance, CLIPS: 0 * chance, CHANCE: chance}
+    low, high = interval(curve, LADDER, counts, covariances, Clusters(40, 9), 0.9)
     x = LOGS - 5.6
     information = np.einsum("ir,jr,r->ij", *[np.stack([x**0, x])] * 2, votes * p * (1 - p))
     place = -0.3 / 1.2
     variance = np.array([1, place]) @ np.linalg.inv(information) @ np.array([1, place])
     half = norm.ppf(0.95) * math.sqrt(variance) / 1.2
     ends = np.log([low.kbps, high.kbps]) - 5.6
-    assert ends == pytest.approx([place - half, place + half], rel=0.03)
-    expected = counts[:, :, None]
-    few = {way: expected + (tables - expected) * 300 for way, tables in resamples.items()}
-    open_ends = interval(curve, LADDER, counts, few, Clusters(40, 9), 0.9)
+    assert ends == pytest.approx([place - half, place + half], rel=0.01)
+    wide = {way: 300**2 * matrix for way, matrix in covariances.items()}
+    open_ends = interval(curve, LADDER, counts, wide, Clusters(40, 9), 0.9)
     assert open_ends == (Place(None, BELOW), Place(None, ABOVE))
 
 

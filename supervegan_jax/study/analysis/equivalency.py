@@ -174,8 +174,11 @@ def _equivalency(
         low, high = Place(beyond=BELOW), Place(beyond=ABOVE)
         note = "all votes at each reference alike: no interval"
         return Equivalency(*fixed, curve, place, low, high, linear, note)
-    weighted, resamples = weighted[:, shown], {w: t[:, shown] for w, t in resamples.items()}
-    low, high = interval(curve, rates, weighted, resamples, clusters, confidence)
+    covariances = {
+        way: np.cov(tables[:, shown].reshape(-1, tables.shape[-1]))
+        for way, tables in resamples.items()
+    }
+    low, high = interval(curve, rates, weighted[:, shown], covariances, clusters, confidence)
     return Equivalency(*fixed, curve, place, low, high, linear, _note(curve, clusters))
 
 
@@ -207,7 +210,7 @@ def interval(
     curve: psychometric.Psychometric,
     rates: Sequence[float],
     weighted: np.ndarray,
-    resamples: Mapping[str, np.ndarray],
+    covariances: Mapping[str, np.ndarray],
     clusters: Clusters,
     confidence: float,
 ) -> tuple[Place, Place]:
@@ -221,7 +224,7 @@ def interval(
       curve: fitted.
       rates: of the ladder, rising.
       weighted: votes for the reference, and all, as they weigh, [2, r].
-      resamples: the same of resampled votes, by way of resampling, [2, r, b] each.
+      covariances: of those over resamples, by way of resampling, [2 r, 2 r] each.
       clusters: their numbers.
       confidence: of the interval.
 
@@ -230,12 +233,12 @@ def interval(
     """
     logs = np.linspace(math.log(rates[0]), math.log(rates[-1]), _GRID)
     weight, p = psychometric.scores_at(curve, np.log(rates), logs, *weighted)
-    score = (weight * (weighted[0] - weighted[1] * p)).sum(axis=1)
+    linear = np.concatenate([weight, -weight * p], axis=1)
     variances = {
-        way: (weight @ preferred - (weight * p) @ votes).var(axis=1, ddof=1)
-        for way, (preferred, votes) in resamples.items()
+        way: np.maximum(((linear @ matrix) * linear).sum(axis=1), 0)  # rounding
+        for way, matrix in covariances.items()
     }
-    excess = np.abs(score) - half_width(variances, clusters, confidence)
+    excess = np.abs(linear @ weighted.ravel()) - half_width(variances, clusters, confidence)
     predictor = curve.predictor(logs)
     at = int(np.searchsorted(predictor, 0))
     at = min(at, _GRID - 1)
