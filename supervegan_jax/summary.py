@@ -1,6 +1,5 @@
 """What a run ends with: a table, `summary.json` and one picture to look at."""
 
-import math
 import os
 from collections import Counter
 from collections.abc import Iterator
@@ -13,7 +12,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from supervegan_jax.data.validation import ValidationClip, history, windows
-from supervegan_jax.evaluation.results import json_value
+from supervegan_jax.evaluation import results
 from supervegan_jax.ops.color import to_float, to_uint8
 from supervegan_jax.ops.resize import upsample_bicubic
 from supervegan_jax.training.evaluation import Evaluator, Scores, mean_scores
@@ -81,22 +80,20 @@ def summarize(
 
 def left_out(rows: list[Scores]) -> list[str]:
     """What the means of `mean_scores` leave out, a line for each picture that has some."""
-    lines = []
-    for name in rows[0]:
-        infinite = sum(math.isinf(row[name]["psnr"]) for row in rows)
-        if infinite:
-            rest = "; the mean is over the others" if infinite < len(rows) else ""
-            lines.append(
-                f"{TITLES[name]}: psnr is infinite in {infinite} of {len(rows)} frames, whose "
-                f"pictures are identical{rest}"
-            )
-    return lines
+    frames = [str(index) for index in range(len(rows))]
+    return [
+        f"{TITLES[name]}: {remark}"
+        for name in rows[0]
+        for remark in results.Scores(
+            tuple(rows[0][name]), frames, [{**row[name]} for row in rows]
+        ).remarks()
+    ]
 
 
 def to_json(scores: Scores) -> dict[str, dict[str, float | str | None]]:
     """The scores as strict JSON can say them: what is infinite is "Infinity"."""
     return {
-        name: {metric: json_value(value) for metric, value in row.items()}
+        name: {metric: results.json_value(value) for metric, value in row.items()}
         for name, row in scores.items()
     }
 

@@ -11,7 +11,7 @@ from functools import partial
 from typing import Any
 
 from supervegan_jax.experiments.findings import BETTER, Finding, stage_claim
-from supervegan_jax.experiments.gains import all_scored, bicubic_curve, clip_count, difference
+from supervegan_jax.experiments.gains import bicubic_curve, clip_count, difference
 from supervegan_jax.experiments.outcome import Outcome, draw_differences
 from supervegan_jax.rate_distortion.clip_table import Cell, ClipTable, shown_difference, table_title
 from supervegan_jax.rate_distortion.curves import Point, names
@@ -52,10 +52,10 @@ def describe(
             cells = []
             ours = [curve + suffix for curve in curves]
             for metric in metrics:
-                if not all_scored(points, [*ours, plain], metric=metric, **where):
+                found = difference(points, ours, [plain], metric=metric, **where)
+                if found is None:
                     cells.append(Cell("-"))
                     continue
-                found = difference(points, ours, [plain], metric=metric, **where)
                 cells.append(Cell(shown_difference(metric, found)))
                 gains.append({"name": name, "metric": metric, **dataclasses.asdict(found)})
             rows.append((name, tuple(cells)))
@@ -99,13 +99,13 @@ def findings(
         ):
             other = variants.get((ablation, scale), ())
             for metric, sign in expected if other else ():
-                if all_scored(points, [*full, *other], metric=metric, **where):
-                    gain = difference(points, full, other, metric=metric, **where)
+                gain = difference(points, full, other, metric=metric, **where)
+                if gain is not None:
                     found.append(Finding(claim, metric, scale, gain, sign))
         stages = [f"{curve}:a" for curve in full]
         for metric, _ in expected:
             claimed = stage_claim("b", metric, scale)
-            if claimed is not None and all_scored(points, [*full, *stages], metric=metric, **where):
-                gain = difference(points, full, stages, metric=metric, **where)
+            gain = difference(points, full, stages, metric=metric, **where)
+            if claimed is not None and gain is not None:
                 found.append(Finding(claimed[0], metric, scale, gain, claimed[1]))
     return found

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from supervegan_jax.experiments import plane
-from supervegan_jax.experiments.gains import all_scored, bicubic_curve, difference
+from supervegan_jax.experiments.gains import bicubic_curve, difference
 from supervegan_jax.experiments.outcome import Outcome
 from supervegan_jax.rate_distortion.clip_table import (
     Cell,
@@ -151,9 +151,8 @@ def _score_table(
             scale = select(here, curve=curve)[0].scale
             if scale > 1:
                 plain = bicubic_curve(here, scale)
-                where: dict[str, Any] = {"codec": codec, "kbps": kbps, "metric": metric}
-                if all_scored(here, (curve, plain), **where):
-                    against = shown_difference(metric, difference(here, [curve], [plain], **where))
+                gain = difference(here, [curve], [plain], codec=codec, kbps=kbps, metric=metric)
+                against = "" if gain is None else shown_difference(metric, gain)
         cells = (*(column[place] for column in columns), Cell(against))
         rows.append((label(curve, codec), cells))
     for cost in heavy:

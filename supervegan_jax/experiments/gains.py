@@ -52,7 +52,7 @@ def difference(
     codec: str,
     kbps: int,
     metric: str,
-) -> Interval:
+) -> Interval | None:
     """How much larger the scores of some curves are than those of others, clip by clip.
 
     Args:
@@ -63,19 +63,15 @@ def difference(
       kbps: its target bitrate.
       metric: a key of `METRICS`.
 
-    Raises:
-      ValueError: as `scores_of`.
+    Returns:
+      The mean with its interval; None if a clip has no finite, `comparable` score of one of them.
     """
-    one = scores_of(points, first, codec=codec, kbps=kbps, metric=metric)
-    return mean_interval(one - scores_of(points, second, codec=codec, kbps=kbps, metric=metric))
-
-
-def all_scored(
-    points: Sequence[Point], curves: Sequence[str], *, codec: str, kbps: int, metric: str
-) -> bool:
-    """Whether every clip has a score of all these curves, as `scores_of` needs."""
-    table = score_table(points, curves, codec=codec, kbps=kbps, metric=metric)
-    return bool(np.isfinite(table).all())
+    one, other = (
+        score_table(points, curves, codec=codec, kbps=kbps, metric=metric)
+        for curves in (first, second)
+    )
+    differences = one - other
+    return mean_interval(differences) if np.isfinite(differences).all() else None
 
 
 def clip_count(points: Sequence[Point]) -> str:

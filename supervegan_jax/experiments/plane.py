@@ -13,7 +13,7 @@ from typing import Any
 
 from supervegan_jax.evaluation.results import format_columns, shown
 from supervegan_jax.evaluation.scoring import METRICS
-from supervegan_jax.experiments.gains import all_scored, bicubic_curve, clip_count, difference
+from supervegan_jax.experiments.gains import bicubic_curve, clip_count, difference
 from supervegan_jax.experiments.outcome import Outcome
 from supervegan_jax.experiments.pareto import pareto_front
 from supervegan_jax.rate_distortion import plots
@@ -168,10 +168,10 @@ def _table(plane: Plane, points: Sequence[Point], plain: str, title: str) -> Cli
         cells += [Cell(rank_scores(metric, [score])[0].text) for metric, score in scores]
         for metric in axes:
             where: dict[str, Any] = {"codec": plane.codec, "kbps": plane.target_kbps}
-            where["metric"] = metric
+            gain = difference(points, [point.curve], [plain], metric=metric, **where)
             text = ""
-            if point.curve != plain and all_scored(points, (point.curve, plain), **where):
-                text = shown_difference(metric, difference(points, [point.curve], [plain], **where))
+            if gain is not None and point.curve != plain:
+                text = shown_difference(metric, gain)
             cells.append(Cell(text))
         rows.append((label(point.curve, plane.codec) + " \\*" * point.on_front, tuple(cells)))
     titles = [table_title(metric) for metric in axes]

@@ -8,7 +8,7 @@ from typing import Any
 
 from supervegan_jax.evaluation.bootstrap import Interval
 from supervegan_jax.experiments.findings import BETTER, Finding, stage_claim
-from supervegan_jax.experiments.gains import all_scored, bicubic_curve, clip_count, difference
+from supervegan_jax.experiments.gains import bicubic_curve, clip_count, difference
 from supervegan_jax.experiments.outcome import Outcome, difference_table, draw_differences
 from supervegan_jax.rate_distortion.clip_table import (
     Cell,
@@ -72,8 +72,8 @@ def changes(
         for stage, ours, before in (("a", f"{model}:a", plain), ("b", model, f"{model}:a")):
             for metric in metrics:
                 _check_metric(whole, metric)
-                if all_scored(points, (ours, before), metric=metric, **where):
-                    change = difference(points, [ours], [before], metric=metric, **where)
+                change = difference(points, [ours], [before], metric=metric, **where)
+                if change is not None:
                     found.append(Change(model, whole.scale, rate, stage, metric, change))
     return found
 
