@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> int | None:
 
     # After the flags: their errors should come at once.
     from data_prep.clips import embedded_clip
-    from supervegan_jax.benchmarking.training import load_config
+    from supervegan_jax.config_file import load_config
     from supervegan_jax.training.loop import Terminated
     from supervegan_jax.trials.job import dry_run, run_experiment
     from supervegan_jax.trials.plan import set_field

@@ -18,7 +18,7 @@ from configs.experiments import ablations_small
 from configs.experiments import base as experiment_base
 from data_prep.prepare import prepare
 from supervegan_jax import build, experiment, job
-from supervegan_jax.benchmarking.training import load_config
+from supervegan_jax.config_file import load_config
 from supervegan_jax.data.records import read_preparation
 from supervegan_jax.training.phases import make_phases
 from supervegan_jax.training.state import create_state, state_shapes

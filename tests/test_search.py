@@ -15,7 +15,7 @@ from PIL import Image
 
 from configs import supervegan4_small, tiny
 from supervegan_jax import build
-from supervegan_jax.benchmarking.training import load_config
+from supervegan_jax.config_file import load_config
 from supervegan_jax.experiments.pareto import pareto_front
 from supervegan_jax.models import build_generator
 from supervegan_jax.search import __main__ as command

@@ -21,7 +21,8 @@ from supervegan_jax.benchmarking.end_to_end import make_input, seconds_of_a_fram
 from supervegan_jax.benchmarking.forward import Forward, prepare_forward
 from supervegan_jax.benchmarking.limits import Limits, measure_limits
 from supervegan_jax.benchmarking.networks import config_file
-from supervegan_jax.benchmarking.training import load_config, time_step
+from supervegan_jax.benchmarking.training import time_step
+from supervegan_jax.config_file import load_config
 from supervegan_jax.enhancement.options import DTYPES, RunOptions, memory_budget, resolve
 from supervegan_jax.models.supervegan import SuperVegan
 from supervegan_jax.weights.model_file import LoadedModel

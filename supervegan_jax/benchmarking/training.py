@@ -1,6 +1,5 @@
 """Patches a second: of each source of batches, and of each phase's step."""
 
-import runpy
 import tempfile
 import time
 from contextlib import closing
@@ -13,25 +12,12 @@ import numpy as np
 from ml_collections import ConfigDict
 
 from supervegan_jax import build
+from supervegan_jax.config_file import load_config
 from supervegan_jax.data.throughput import patches_per_second
 from supervegan_jax.training.parallel import Parallel, share_cores
 from supervegan_jax.training.phases import Phase
 from supervegan_jax.training.state import create_state
 from supervegan_jax.training.step import train_step
-
-
-def load_config(path: str | Path) -> ConfigDict:
-    """The configuration of a file of configs/.
-
-    Raises:
-      ValueError: no such file, or it has no get_config.
-    """
-    if not Path(path).is_file():
-        raise ValueError(f"no config file {str(path)!r}; use for example configs/quickstart.py")
-    names = runpy.run_path(str(path))
-    if "get_config" not in names:
-        raise ValueError(f"{path} has no function get_config")
-    return names["get_config"]()
 
 
 def measure_config(path: str, records: Path | None, batch_size: int | None, seconds: float) -> None:

@@ -56,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int | None:
         raise ValueError(
             f"the search needs the package {error.name}: pip install 'supervegan_jax[search]'"
         ) from error
-    from supervegan_jax.benchmarking.training import load_config
+    from supervegan_jax.config_file import load_config
     from supervegan_jax.job import prepare_records
     from supervegan_jax.search.runner import search
     from supervegan_jax.search.settings import Settings

@@ -6,7 +6,7 @@ from typing import Any
 
 from ml_collections import ConfigDict
 
-from supervegan_jax.benchmarking.training import load_config
+from supervegan_jax.config_file import load_config
 from supervegan_jax.search.front import COSTS
 
 
