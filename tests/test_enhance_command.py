@@ -22,7 +22,7 @@ from supervegan_jax.enhancement.arguments import parse
 from supervegan_jax.enhancement.compare import compared_format, compose
 from supervegan_jax.enhancement.job import Job, describe, enhance_video, summary
 from supervegan_jax.enhancement.options import RunOptions
-from supervegan_jax.enhancement.runner import EnhancedFrame, RunStats
+from supervegan_jax.enhancement.runner import EnhancedFrame, RunStats, enhance_frames
 from supervegan_jax.video_input.frames import FrameFormat
 from supervegan_jax.video_input.source import open_source
 from supervegan_jax.video_input.truncation import BrokenStream
@@ -295,6 +295,24 @@ def test_the_help_tells_the_defaults(capsys):
     for name, codec in CODECS.items():
         assert f"{codec.preset} {name}" in said
         assert f"{codec.crf} {name}" in said
+
+
+@pytest.mark.parametrize("compare", [None, "split"])
+def test_other_samples_are_the_networks_own_not_converted(clip, tmp_path, compare):
+    model, out = small_model(2), FrameFormat(128, 96, 8, "444", "smpte170m")
+    encode = EncodeOptions(crf=0, pix_fmt="yuv444p")  # lossless
+    job = job_of(clip, tmp_path / "out.mkv", model, encode=encode, compare=compare, duration=0.2)
+    assert any("128x96 yuv444p" in line for line in describe(job))
+    enhance_video(job)
+    source, options = open_source(str(clip), None, 0.2), job.options
+    if compare:
+        options = dataclasses.replace(options, compare=True)
+    wanted = enhance_frames(source.frames(), source.format, model, options, out=out)
+    stored = list(open_source(str(tmp_path / "out.mkv")).frames())
+    for ours, frame in zip(stored, wanted, strict=True):
+        expected = compose(frame, out, compare) if compare else frame
+        for a, b in zip(ours.planes, expected.planes, strict=True):
+            assert np.array_equal(a, b)
 
 
 def test_the_summary_of_nothing():

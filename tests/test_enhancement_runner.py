@@ -309,6 +309,47 @@ def test_the_bicubic_enlargement_comes_along():
         assert all(np.array_equal(a, b) for a, b in zip(frame.planes, frame.bicubic, strict=True))
 
 
+def triangle(plane, axis, site):
+    """Half as many samples along an axis, each where it lies: weights 1 - |distance| / 2."""
+    offsets = np.arange(-1, 3)
+    weights = np.maximum(0, 1 - np.abs(offsets - site) / 2) / 2
+    count = plane.shape[axis] // 2
+    places = np.clip(2 * np.arange(count)[:, None] + offsets, 0, plane.shape[axis] - 1)
+    return np.tensordot(np.take(plane, places, axis), weights, (axis + 1, 0))
+
+
+@pytest.mark.parametrize("tile", [1000, 28])
+def test_results_come_in_the_samples_asked_for(tile):
+    model, fmt = small_model(4), FrameFormat(32, 16)
+    # Smaller weights, lest codes be clipped, finer ones elsewhere than coarser ones.
+    model = dataclasses.replace(model, params=jax.tree.map(lambda leaf: leaf / 3, model.params))
+    options = dataclasses.replace(one(compare=True, batch_size=2), tile=tile)
+
+    def run_to(subsampling, bit_depth):
+        out = FrameFormat(128, 64, bit_depth, subsampling)
+        frames = random_frames(3, fmt)
+        done = list(enhance_frames(frames, fmt, model, options, out=out))
+        for frame in done:
+            frame.check(out)
+            VideoFrame(frame.index, frame.pts, frame.bicubic).check(out)
+        return [[plane.astype(float) for plane in frame.planes + frame.bicubic] for frame in done]
+
+    usual = list(enhance_frames(random_frames(3, fmt), fmt, model, options))
+    for ours, fine, whole, gray in zip(
+        usual, run_to("420", 10), run_to("444", 12), run_to("gray", 8), strict=True
+    ):
+        for number, plane in enumerate(ours.planes + ours.bicubic):
+            # The finer samples are of the same picture, and not the coarser ones times four.
+            assert np.abs(fine[number] / 4 - plane).max() <= 0.5 + 1 / 8
+            assert (fine[number] % 4 != 0).mean() > 0.25
+            # Chroma of 4:2:0 lies on even columns ("left") and between two rows.
+            full = whole[number] / 16
+            halved = full if number % 3 == 0 else triangle(triangle(full, 0, 0.5), 1, 0.0)
+            assert np.abs(halved - plane).max() <= 0.5 + 1 / 16
+        assert len(gray) == 2
+        assert np.array_equal(gray[0], ours.planes[0])
+
+
 def test_wrong_options_are_refused():
     for changes, message in [
         ({"stage": "c"}, "stage 'c'"),

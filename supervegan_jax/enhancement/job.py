@@ -30,6 +30,7 @@ from supervegan_jax.enhancement.tiling import Tiling, estimate_memory
 from supervegan_jax.models.supervegan import SuperVegan
 from supervegan_jax.video_input import media
 from supervegan_jax.video_input.frames import FrameFormat
+from supervegan_jax.video_input.pixels import PLANAR, in_samples
 from supervegan_jax.video_input.samples import RawVideo
 from supervegan_jax.video_input.source import Source, open_source
 from supervegan_jax.video_input.truncation import BrokenStream
@@ -87,6 +88,7 @@ class _Prepared(NamedTuple):
       choice: which was chosen and why, in a line; None if it was given.
       options: all filled in.
       tiling: of a frame.
+      out: of the enhanced frames.
     """
 
     source: Source
@@ -94,11 +96,20 @@ class _Prepared(NamedTuple):
     choice: str | None
     options: RunOptions
     tiling: Tiling
+    out: FrameFormat
+
+
+def _enhanced_format(job: Job, source: Source, scale: int) -> FrameFormat:
+    """In the samples that are stored, lest the network's output be rounded to others first."""
+    fmt, wanted = source.format.scaled(scale), job.encode.pix_fmt
+    if wanted == "rgb24":
+        return dataclasses.replace(fmt, subsampling="444")
+    return in_samples(fmt, wanted) if wanted in PLANAR else fmt  # what is unknown, a sink refuses
 
 
 def _identity(job: Job, prepared: _Prepared) -> dict[str, Any]:
     """Everything that decides the pixels; an interrupted job is resumed only by its equal."""
-    _, model, _, options, tiling = prepared
+    _, model, _, options, tiling, _ = prepared
     return {
         "model": model.digest(),
         "network": repr(model.generator),
@@ -130,7 +141,9 @@ def _prepare(job: Job) -> _Prepared:
         model, choice = load_model(name), f"{name}, {reason}"
         options = for_model(options, model)
     options = resolve(options)
-    return _Prepared(source, model, choice, options, plan(model, source.format, options))
+    tiling = plan(model, source.format, options)
+    out = _enhanced_format(job, source, model.scale)
+    return _Prepared(source, model, choice, options, tiling, out)
 
 
 def describe(job: Job) -> list[str]:
@@ -140,9 +153,9 @@ def describe(job: Job) -> list[str]:
       ValueError: the same as `enhance_video` for whatever can be told beforehand.
     """
     prepared = _prepare(job)
-    source, model, choice, options, tiling = prepared
+    source, model, choice, options, tiling, enhanced = prepared
     fmt, scale = source.format, model.scale
-    out = compared_format(fmt.scaled(scale), job.compare, source.picture.display_matrix)
+    out = compared_format(enhanced, job.compare, source.picture.display_matrix)
     counted = sum(np.size(leaf) for leaf in jax.tree.leaves(model.params))
     parameters = model.card.get("parameters", counted)
     devices = options.devices or ()
@@ -240,13 +253,12 @@ def _enhance(job: Job, messages: TextIO) -> RunStats:
     stats = RunStats()
     prepared = _prepare(job)
     source, model, choice, *_ = prepared
-    out = source.format.scaled(model.scale)
     sink = open_sink(
         job.output,
         source,
         model.scale,
         job.encode,
-        frame_format=compared_format(out, job.compare, source.picture.display_matrix),
+        frame_format=compared_format(prepared.out, job.compare, source.picture.display_matrix),
         output_format=job.output_format,
         overwrite=job.overwrite,
         job=_identity(job, prepared),
@@ -318,17 +330,18 @@ def _write_all(
     bar: Any,
     notes: _Notes,
 ) -> None:
-    source, model, _, options, _ = prepared
+    source, model, _, options, _, out = prepared
     first = sink.finished_frames
     enhanced = enhance_frames(
         source.frames(context_start(first, options)),
         source.format,
         model,
         options,
+        out=out,
         first_index=first,
         stats=stats,
     )
-    out, turned = source.format.scaled(model.scale), source.picture.display_matrix
+    turned = source.picture.display_matrix
     with closing(enhanced):  # type: ignore[type-var]
         for frame in enhanced:
             sink.write(compose(frame, out, job.compare, turned) if job.compare else frame)

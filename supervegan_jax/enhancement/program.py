@@ -86,16 +86,17 @@ def _stored(y: jax.Array, plain: Callable[[], Planes], fmt: FrameFormat) -> Plan
     return rgb_to_planes(jnp.repeat(y, 3, axis=-1), grey) + plain()[1:]
 
 
-def _plain(planes: Planes, fmt: FrameFormat, scale: int) -> Planes:
+def _plain(planes: Planes, fmt: FrameFormat, scale: int, out: FrameFormat) -> Planes:
     """The bicubic enlargement; at scale 1 the planes as they are stored."""
-    if scale == 1:
+    if scale == 1 and out.pixel_format == fmt.pixel_format:
         return planes
-    return rgb_to_planes(upsample_bicubic(planes_to_rgb(planes, fmt), scale), fmt)
+    return rgb_to_planes(upsample_bicubic(planes_to_rgb(planes, fmt), scale), out)
 
 
 def compile_program(
     model: LoadedModel,
     fmt: FrameFormat,
+    out: FrameFormat,
     options: RunOptions,
     dtype: str,
     params: Any,
@@ -107,6 +108,7 @@ def compile_program(
     Args:
       model: the network.
       fmt: of the frames.
+      out: of the results; its size is not read.
       options: of the run, resolved.
       dtype: of the features.
       params: on the device that is compiled for, like `planes`: examples of what will be given.
@@ -121,10 +123,10 @@ def compile_program(
 
         def plain() -> Planes:
             centres = tuple(options.reading.centres(plane) for plane in planes)
-            return _plain(centres, fmt, model.scale)
+            return _plain(centres, fmt, model.scale, out)
 
         bicubic = plain() if options.compare else ()
-        return Result(_stored(y, plain, fmt), finite, bicubic, state)
+        return Result(_stored(y, plain, out), finite, bicubic, state)
 
     def program(params: Any, planes: Planes, state: Any) -> Result:
         return finish(planes, *network(params, _images(planes, fmt, channels), state))
@@ -192,8 +194,21 @@ class Engine:
       recomputed: how many frames (or tiles of them) were computed again in float32.
     """
 
-    def __init__(self, model: LoadedModel, fmt: FrameFormat, options: RunOptions):
-        """Plans the tiles and places the weights; `options` are resolved."""
+    def __init__(
+        self,
+        model: LoadedModel,
+        fmt: FrameFormat,
+        options: RunOptions,
+        out: FrameFormat | None = None,
+    ):
+        """Plans the tiles and places the weights.
+
+        Args:
+          model: the network.
+          fmt: of the frames.
+          options: of the run, resolved.
+          out: of the results; None is `fmt`, enlarged.
+        """
         options = for_model(options, model)
         self._model, self._fmt, self._options = model, fmt, options
         self._devices = options.devices or ()
@@ -201,7 +216,7 @@ class Engine:
         self.tiling = plan(model, fmt, options)
         self._params = [jax.device_put(model.params, device) for device in self._devices]
         self._compiled: dict[tuple[str, int], Any] = {}
-        self._out = fmt.scaled(model.scale)
+        self._out = out or fmt.scaled(model.scale)
         self._state: Any = ()
         self.compile_seconds = 0.0
         self.recomputed = 0
@@ -278,9 +293,15 @@ class Engine:
         key = dtype, index
         if key not in self._compiled:
             start = time.monotonic()
-            fmt = self._fmt_of_a_tile()
             self._compiled[key] = compile_program(
-                self._model, fmt, self._options, dtype, self._params[index], inputs, state
+                self._model,
+                self._fmt_of_a_tile(),
+                self._out,
+                self._options,
+                dtype,
+                self._params[index],
+                inputs,
+                state,
             )
             self.compile_seconds += time.monotonic() - start
         return self._compiled[key](self._params[index], inputs, state)

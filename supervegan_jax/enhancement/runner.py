@@ -157,6 +157,7 @@ def enhance_frames(
     model: LoadedModel,
     options: RunOptions,
     *,
+    out: FrameFormat | None = None,
     first_index: int = 0,
     stats: RunStats | None = None,
 ) -> Iterator[EnhancedFrame]:
@@ -172,6 +173,7 @@ def enhance_frames(
       fmt: of the frames.
       model: from `weights.load_model`.
       options: see `RunOptions`.
+      out: of the results, whose size is `fmt.scaled(model.scale)`'s; None is just that.
       first_index: the first frame to hand out.
       stats: filled in while the run goes on.
 
@@ -185,7 +187,7 @@ def enhance_frames(
       Exception: what `frames` raised, after every frame it gave has been handed out.
     """
     options = resolve(for_model(options, model))
-    engine = Engine(model, fmt, options)
+    engine = Engine(model, fmt, options, out)
     stats = stats if stats is not None else RunStats()
     stats.tiles = engine.tiling.count
     stop = threading.Event()

@@ -280,6 +280,12 @@ def rgb_to_ycbcr(red: np.ndarray, green: np.ndarray, blue: np.ndarray) -> Planes
     return tuple(np.clip(np.rint(p), 0, 1023).astype(np.uint16) for p in (luma, *chroma))
 
 
+def in_samples(fmt: FrameFormat, pixel_format: str) -> FrameFormat:
+    """`fmt` with the subsampling and the depth of `pixel_format`, a key of `PLANAR`."""
+    subsampling, depth = PLANAR[pixel_format]
+    return dataclasses.replace(fmt, subsampling=subsampling, bit_depth=depth)
+
+
 def to_av_frame(planes: Planes, fmt: FrameFormat) -> av.VideoFrame:
     """An encoder's frame with the samples of `planes` in it, and what they mean.
 
@@ -309,6 +315,4 @@ def converted(planes: Planes, fmt: FrameFormat, pixel_format: str) -> Planes:
     frame = to_av_frame(planes, fmt).reformat(format=pixel_format)
     if pixel_format == "rgb24":
         return (_plane(frame, 0)[: fmt.height, : 3 * fmt.width],)
-    subsampling, depth = PLANAR[pixel_format]
-    wanted = dataclasses.replace(fmt, subsampling=subsampling, bit_depth=depth)
-    return _read_planar(frame, wanted)
+    return _read_planar(frame, in_samples(fmt, pixel_format))

@@ -1,6 +1,5 @@
 """Frames into standard output while they come: as bare samples, or encoded in a container."""
 
-import dataclasses
 import subprocess
 import tempfile
 from collections.abc import Sequence
@@ -14,7 +13,7 @@ import numpy as np
 
 from supervegan_jax.video_input import y4m
 from supervegan_jax.video_input.frames import FrameFormat, VideoFrame
-from supervegan_jax.video_input.pixels import PLANAR, converted, usual_matrix
+from supervegan_jax.video_input.pixels import converted, in_samples, usual_matrix
 from supervegan_jax.video_input.samples import PIXEL_FORMATS
 from supervegan_jax.video_input.source import Source
 from supervegan_jax.video_output import encoding as encoders
@@ -68,8 +67,7 @@ class SampleSink:
         self._stored = _sample_format(kind, fmt, options.pix_fmt)
         self._head = self._marker = b""
         if kind == "y4m":
-            subsampling, depth = PLANAR[self._stored]
-            stored = dataclasses.replace(fmt, subsampling=subsampling, bit_depth=depth)
+            stored = in_samples(fmt, self._stored)
             self._head = y4m.header(stored, source.rate, source.picture.sample_aspect_ratio)
             self._marker = y4m.FRAME
         self.notes = _sample_notes(kind, fmt, source, self._stored, drop)
