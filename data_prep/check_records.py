@@ -203,6 +203,8 @@ def main() -> None:
     parser.add_argument("--sheet", type=Path, metavar="PNG", help="contact sheet to draw")
     parser.add_argument("--count", type=int, default=12, help="pairs on the sheet")
     arguments = parser.parse_args()
+    if arguments.count < 1:
+        raise ValueError(f"--count {arguments.count}; at least 1 is accepted")
     if arguments.sheet is not None:
         check_outputs([arguments.sheet], [])
     summary = check_records(arguments.records)

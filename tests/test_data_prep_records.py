@@ -295,6 +295,9 @@ def test_a_sheet_that_cannot_be_written_is_told_first(tmp_path, monkeypatch):
     monkeypatch.setattr(sys, "argv", ["check_records", "no_records", "--sheet", str(sheet)])
     with pytest.raises(ValueError, match=rf"^{sheet}: there is no folder {sheet.parent}$"):
         check_records_module.main()
+    monkeypatch.setattr(sys, "argv", ["check_records", "no_records", "--count", "0"])
+    with pytest.raises(ValueError, match=r"^--count 0; at least 1 is accepted$"):
+        check_records_module.main()
 
 
 @pytest.fixture

@@ -326,5 +326,6 @@ def test_flags_may_be_spelled_as_ffmpeg_spells_them():
     theirs = "in.mp4 out.mkv -ss 1 -t 2 -y -c:v h265 -crf 20 -preset fast -pix_fmt yuv420p"
     expected = parse("", [*ours.split(), "--pix-fmt", "yuv420p"])
     assert parse("", theirs.split()) == expected
+    assert parse("", ["a", "b", "--drop", "1,3", "--drop", "4"]).drop == [1, 3, 4]
     apart = "in.mp4 -ss 1 --crf 20 out.mkv -t 2 -y -c:v h265 -preset fast -pix_fmt yuv420p"
     assert parse("", apart.split()) == expected

@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from supervegan_jax.command_line import Parser, read_seconds
+from supervegan_jax.command_line import Parser, read_names, read_seconds
 from supervegan_jax.enhancement.choice import AUTOMATIC
 
 
@@ -108,12 +108,21 @@ def _add_output(parser: Parser) -> None:
     )
     add(
         "--drop",
-        type=int,
-        action="append",
+        type=_read_streams,
+        action="extend",
         default=[],
-        metavar="STREAM",
-        help="leave this stream of INPUT out, by its number; may be given several times",
+        metavar="STREAM,..",
+        help="leave these streams of INPUT out, by their numbers; may be given several times",
     )
+
+
+def _read_streams(text: str) -> list[int]:
+    names = read_names(text)
+    if not names or not all(name.isdecimal() for name in names):
+        raise argparse.ArgumentTypeError(
+            f"{text!r}: numbers of streams are accepted, such as 1 or 1,2"
+        )
+    return [int(name) for name in names]
 
 
 def _add_computing(parser: Parser) -> None:
