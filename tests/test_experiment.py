@@ -366,6 +366,7 @@ def test_what_cannot_be_run_is_told_at_once(prepared, trainings, tmp_path):
     for more, message in (
         (["--only", "wyde"], "--only 'wyde'; this experiment trains narrow, wide"),
         (["--set", "results=table"], "results 'table'; accepted are equal_compute, ablations"),
+        (["--set", "results=clean_input"], "4x networks trained at: 2 at .* two bitrates are"),
         (["--set", "seeds=()"], r"seeds \(\); at least one"),
         (["--set", "seeds=1,1"], r"seeds \(1, 1\); at least one"),
         (["--set", "budget_tmacs=0"], "counted against a budget; budget_tmacs is 0"),

@@ -9,6 +9,7 @@ from PIL import Image
 from supervegan_jax.evaluation.bootstrap import Interval, mean_interval
 from supervegan_jax.experiments import (
     ablations,
+    clean_input,
     codecs,
     equal_compute,
     findings,
@@ -111,6 +112,45 @@ def test_findings_of_ablations_by_hand():
     # With a variant left out its findings are, too.
     del variants["no_prog", 4], variants["", 2]
     assert len(ablations.findings(ablation_points(), variants, codec="h264", kbps={4: 250, 2: 750}))
+
+
+def test_clean_training_input_by_hand():
+    points = []
+    for kbps in (250, 750):
+        for clip, level in (("a", 0.0), ("b", 0.1)):
+            points.append(scored(clip, "bicubic x4", 0.5 + level, 25.0, kbps, 4))
+            for seed in (0, 1):
+                # Clean input loses 1 dB at 250 kbit/s, and wins or loses 0.1 dB by seed at 750.
+                worse = 1.0 if kbps == 250 else (0.1, -0.1)[seed]
+                for name, psnr in (("4x_compressed", 27.0), ("4x_clean", 27.0 - worse)):
+                    curve = f"{name}_s{seed}"
+                    points.append(scored(clip, curve, 0.3 + level, psnr, kbps, 4))
+                    points.append(scored(clip, f"{curve}:a", 0.4 + level, psnr + 0.5, kbps, 4))
+    trained = {
+        f"4x_{name}_s{s}": r for s in (0, 1) for name, r in (("clean", 9000), ("compressed", 250))
+    }
+    pair = clean_input.pair_up(4, trained)
+    assert pair == clean_input.Pair(
+        4, ["4x_compressed_s0", "4x_compressed_s1"], ["4x_clean_s0", "4x_clean_s1"], 250, 9000
+    )
+    outcome = clean_input.describe(
+        points, [pair], codec="h264", kbps=(250, 750), metrics=("lpips", "psnr")
+    )
+    found = {(f["claim"][:11], f["metric"]): f for f in outcome.values["findings"]}
+    assert len(found) == 4
+    assert found["at 250 kbit", "psnr"]["verdict"] == findings.HOLDS
+    assert found["at 250 kbit", "psnr"]["difference"]["mean"] == pytest.approx(1.0)
+    assert found["at 750 kbit", "psnr"]["verdict"] == findings.OPEN
+    assert found["at 250 kbit", "lpips"]["verdict"] == findings.OPEN
+    text = to_markdown(outcome)
+    assert "| 4x at 250 kbit/s, trained at 9000 kbit/s, clean, stage A | -1.000 [" in text
+    assert "clean, stage B | -2.000 [-2.000, -2.000] | +1.00 [+1.00, +1.00] |" in text
+    assert "trained at 250 kbit/s, stage B | -2.000 [-2.000, -2.000] | +2.00 [" in text
+    del trained["4x_clean_s1"]
+    with pytest.raises(ValueError, match="4x networks trained at: 2 at 250, 1 at 9000 kbit/s; two"):
+        clean_input.pair_up(4, trained)
+    with pytest.raises(ValueError, match="2x networks trained at: 1 at 250 kbit/s; two bitrates"):
+        clean_input.pair_up(2, {"a": 250})
 
 
 def test_scores_of_different_frames_are_not_subtracted():

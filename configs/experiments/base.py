@@ -10,7 +10,8 @@ from ml_collections import ConfigDict
 def get_config() -> ConfigDict:
     """An experiment that trains nothing and measures nothing yet."""
     c = ConfigDict()
-    # Which tables: equal_compute, ablations, training_bitrate, codecs, stages, plane, runtime.
+    # Which tables: equal_compute, ablations, training_bitrate, clean_input, codecs,
+    # stages, plane, runtime.
     c.results = "codecs"
     c.trials = ConfigDict()  # name -> training config; each is trained with each seed
     c.seeds = (0,)  # in place of the configs' own

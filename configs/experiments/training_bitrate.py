@@ -15,7 +15,7 @@ from ml_collections import ConfigDict
 from configs import supervegan2, supervegan4
 from configs.experiments import base
 
-KBPS = (250, 500, 750, 1000)
+KBPS = {"250": 250, "500": 500, "750": 750, "1000": 1000}
 
 
 def get_config() -> ConfigDict:
@@ -23,17 +23,17 @@ def get_config() -> ConfigDict:
     c = base.get_config()
     c.results = "training_bitrate"
     c.exact_bitrates = True
-    c.trials = of_bitrates({"4x": supervegan4.get_config(), "2x": supervegan2.get_config()})
+    c.trials = of_bitrates({"4x": supervegan4.get_config(), "2x": supervegan2.get_config()}, KBPS)
     c.input_kbps = (150, 250, 500, 750, 1000)
     return c
 
 
-def of_bitrates(trainings: dict[str, ConfigDict]) -> ConfigDict:
-    """Each training once for every bitrate of its records: "4x_250", "4x_500", .."""
+def of_bitrates(trainings: dict[str, ConfigDict], named: dict[str, int]) -> ConfigDict:
+    """Each training once for every bitrate of its records, by its name: "4x_250", "4x_500", .."""
     found = {}
     for scale, training in trainings.items():
-        for kbps in KBPS:
+        for name, kbps in named.items():
             changed = training.copy_and_resolve_references()
             changed.prepare.bitrates_kbps = (kbps,)
-            found[f"{scale}_{kbps}"] = changed
+            found[f"{scale}_{name}"] = changed
     return ConfigDict(found)

@@ -14,7 +14,7 @@ def get_config() -> ConfigDict:
     """One seed: eight trainings of 800 steps."""
     c = training_bitrate.get_config()
     narrow = {"4x": ablations_small.narrow(4), "2x": ablations_small.narrow(2)}
-    c.trials = training_bitrate.of_bitrates(narrow)
+    c.trials = training_bitrate.of_bitrates(narrow, training_bitrate.KBPS)
     c.max_frames = 64
     c.frame_step = 32
     return c

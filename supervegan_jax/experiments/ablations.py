@@ -5,15 +5,14 @@ The variants are those of the paper's section V-F1 (Tables 2 and 3), the stages 
 and holds, does not hold or is not decided by where that interval lies.
 """
 
-import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from supervegan_jax.experiments.findings import BETTER, Finding, stage_claim
-from supervegan_jax.experiments.gains import bicubic_curve, clip_count, difference
+from supervegan_jax.experiments.findings import BETTER, Finding, by_metric, stage_claim
+from supervegan_jax.experiments.gains import Measured, clip_count, difference, over_bicubic
 from supervegan_jax.experiments.outcome import Outcome, draw_differences
-from supervegan_jax.rate_distortion.clip_table import Cell, ClipTable, shown_difference, table_title
+from supervegan_jax.rate_distortion.clip_table import ClipTable, table_title
 from supervegan_jax.rate_distortion.curves import Point, names
 
 FULL, NO_PROGRESS, NO_MSE_A = "", "no_prog", "no_mse_a"  # as `training.phases.ABLATIONS`
@@ -43,22 +42,11 @@ def describe(
       metrics: keys of `METRICS`; one that some clip has no `comparable` score by is "-".
     """
     count = f"{clip_count(points)}, {len(seeds)} seed{'s' * (len(seeds) > 1)}"
-    rows, gains = [], []
+    measured: list[Measured] = []
     for (ablation, scale), curves in variants.items():
-        where: dict[str, Any] = {"codec": codec, "kbps": kbps[scale]}
-        plain = bicubic_curve(points, scale)
-        for stage, suffix in (("stage A", ":a"), ("stage B", "")):
-            name = f"{scale}x at {kbps[scale]} kbit/s, {TITLES[ablation]}, {stage}"
-            cells = []
-            ours = [curve + suffix for curve in curves]
-            for metric in metrics:
-                found = difference(points, ours, [plain], metric=metric, **where)
-                if found is None:
-                    cells.append(Cell("-"))
-                    continue
-                cells.append(Cell(shown_difference(metric, found)))
-                gains.append({"name": name, "metric": metric, **dataclasses.asdict(found)})
-            rows.append((name, tuple(cells)))
+        title = f"{scale}x at {kbps[scale]} kbit/s, {TITLES[ablation]}"
+        measured += Measured(title, curves, scale, kbps[scale]).stages()
+    rows, gains = over_bicubic(points, measured, codec=codec, metrics=metrics)
     header = ("network", *(f"{table_title(metric)} against bicubic" for metric in metrics))
     table = ClipTable(f"Ablations, {codec}, {count}; mean [95 %]", header, tuple(rows))
     found_all = findings(points, variants, codec=codec, kbps=kbps)
@@ -70,10 +58,7 @@ def describe(
         "gains_over_bicubic": gains,
         "findings": [found.to_json() for found in found_all],
     }
-    lines = {
-        metric: [(f"{f.scale}x: {f.claim}", f.difference) for f in found_all if f.metric == metric]
-        for metric in dict.fromkeys(found.metric for found in found_all)
-    }
+    lines = by_metric(found_all)
     drawings = {"findings": partial(draw_differences, lines, count)} if lines else {}
     return Outcome((table,), tuple(map(str, found_all)), values, drawings)
 

@@ -1,6 +1,7 @@
 """A finding of the paper put to the test: a difference with its interval, and a verdict."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 from supervegan_jax.evaluation.bootstrap import Interval
@@ -44,6 +45,14 @@ class Finding:
     def to_json(self) -> dict[str, Any]:
         """Its fields and the verdict."""
         return dataclasses.asdict(self) | {"verdict": self.verdict}
+
+
+def by_metric(found: Sequence[Finding]) -> dict[str, list[tuple[str, Interval]]]:
+    """The claims and their differences, metric by metric, for `outcome.draw_differences`."""
+    return {
+        metric: [(f"{f.scale}x: {f.claim}", f.difference) for f in found if f.metric == metric]
+        for metric in dict.fromkeys(one.metric for one in found)
+    }
 
 
 def stage_claim(stage: str, metric: str, scale: int) -> tuple[str, int] | None:

@@ -1,10 +1,13 @@
 """Differences between curves of a run at one bitrate, with intervals over clips and seeds."""
 
+import dataclasses
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 
 from supervegan_jax.evaluation.bootstrap import Interval, mean_interval
+from supervegan_jax.rate_distortion.clip_table import Cell, shown_difference
 from supervegan_jax.rate_distortion.curves import Point, comparable, names, select
 from supervegan_jax.rate_distortion.settings import BICUBIC
 
@@ -72,6 +75,53 @@ def difference(
     )
     differences = one - other
     return mean_interval(differences) if np.isfinite(differences).all() else None
+
+
+@dataclasses.dataclass(frozen=True)
+class Measured:
+    """Networks of one kind at one bitrate of their input, for a table.
+
+    Attributes:
+      title: of their rows.
+      curves: their names, seed by seed; those of stage A end in ":a".
+      scale: of the networks.
+      kbps: target bitrate of the input.
+    """
+
+    title: str
+    curves: Sequence[str]
+    scale: int
+    kbps: int
+
+    def stages(self) -> tuple["Measured", "Measured"]:
+        """Of networks named without a stage: their stage A, and all of them."""
+        first = [f"{curve}:a" for curve in self.curves]
+        return (
+            dataclasses.replace(self, title=f"{self.title}, stage A", curves=first),
+            dataclasses.replace(self, title=f"{self.title}, stage B"),
+        )
+
+
+def over_bicubic(
+    points: Sequence[Point], measured: Sequence[Measured], *, codec: str, metrics: Sequence[str]
+) -> tuple[list[tuple[str, tuple[Cell, ...]]], list[dict[str, Any]]]:
+    """A row for each of `measured`, what it has over bicubic enlargement by each metric.
+
+    Returns:
+      The rows, with "-" where `difference` finds none, and the same as JSON objects, without those.
+    """
+    rows, gains = [], []
+    for one in measured:
+        plain, cells = bicubic_curve(points, one.scale), []
+        for metric in metrics:
+            found = difference(
+                points, one.curves, [plain], codec=codec, kbps=one.kbps, metric=metric
+            )
+            cells.append(Cell("-" if found is None else shown_difference(metric, found)))
+            if found is not None:
+                gains.append({"name": one.title, "metric": metric, **dataclasses.asdict(found)})
+        rows.append((one.title, tuple(cells)))
+    return rows, gains
 
 
 def clip_count(points: Sequence[Point]) -> str:

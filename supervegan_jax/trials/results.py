@@ -10,6 +10,7 @@ from supervegan_jax import build
 from supervegan_jax.benchmarking.counts import count_parameters, frame_macs
 from supervegan_jax.experiments import (
     ablations,
+    clean_input,
     codecs,
     equal_compute,
     plane,
@@ -107,6 +108,33 @@ def _training_bitrate(
     return Outcome(tables, tuple(map(str, claims)), values, drawings)
 
 
+def _clean_input(
+    config: ConfigDict, points: Sequence[Point], trained: Sequence[Trained], heavy: Sequence[Cost]
+) -> Outcome:
+    return clean_input.describe(
+        points,
+        pairs([one.trial for one in trained]),
+        codec=config.codecs[0],
+        kbps=config.input_kbps,
+        metrics=config.metrics,
+    )
+
+
+def pairs(trials: Sequence[Trial]) -> list[clean_input.Pair]:
+    """The trainings of each scale, on compressed and on clean input.
+
+    Raises:
+      ValueError: as `clean_input.pair_up`.
+    """
+    return [
+        clean_input.pair_up(
+            scale,
+            {t.name: t.config.prepare.bitrates_kbps[0] for t in trials if t.scale == scale},
+        )
+        for scale in sorted({t.scale for t in trials}, reverse=True)
+    ]
+
+
 def _codecs(
     config: ConfigDict, points: Sequence[Point], trained: Sequence[Trained], heavy: Sequence[Cost]
 ) -> Outcome:
@@ -140,11 +168,13 @@ def check(config: ConfigDict, trials: Sequence[Trial]) -> None:
     """Refuses what would be missed only after all is trained and measured.
 
     Raises:
-      ValueError: there is no such network; a bitrate that tables are about, or a metric of a
-        plane, is not measured; a plane's metrics are one; or it has no network that enlarges
-        twice or four times.
+      ValueError: there is no such network; `clean_input`'s are no pairs; a bitrate that tables
+        are about, or a metric of a plane, is not measured; a plane's metrics are one; or it has
+        no network that enlarges twice or four times.
     """
     scales = {trial.scale for trial in trials}
+    if config.results == "clean_input":
+        pairs(trials)
     models = {load_model(name).scale for name in config.models}
     if config.results == "plane":
         scales |= models
@@ -167,6 +197,7 @@ RESULTS: dict[str, Describe] = {
     "equal_compute": _equal_compute,
     "ablations": _ablations,
     "training_bitrate": _training_bitrate,
+    "clean_input": _clean_input,
     "codecs": _codecs,
     "stages": _stages,
     "plane": _plane,
