@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from supervegan_jax.experiments.findings import BETTER, Finding, by_metric
+from supervegan_jax.evaluation.scoring import METRICS
+from supervegan_jax.experiments.findings import Finding, by_metric
 from supervegan_jax.experiments.gains import Measured, clip_count, difference, over_bicubic
 from supervegan_jax.experiments.outcome import Outcome, draw_differences
 from supervegan_jax.rate_distortion.clip_table import ClipTable, table_title
@@ -82,12 +83,12 @@ def describe(
         ):
             measured += Measured(name, curves, pair.scale, rate).stages()
         claim = f"at {rate} kbit/s training on compressed input beats training on clean input"
-        for metric, sign in BETTER.items():
-            if metric in metrics:
-                where: dict[str, Any] = {"codec": codec, "kbps": rate, "metric": metric}
-                gain = difference(points, pair.compressed, pair.clean, **where)
-                if gain is not None:
-                    found.append(Finding(claim, metric, pair.scale, gain, sign))
+        for metric in metrics:
+            where: dict[str, Any] = {"codec": codec, "kbps": rate, "metric": metric}
+            gain = difference(points, pair.compressed, pair.clean, **where)
+            if gain is not None:
+                sign = 1 if METRICS[metric].higher_is_better else -1
+                found.append(Finding(claim, metric, pair.scale, gain, sign))
     rows, gains = over_bicubic(points, measured, codec=codec, metrics=metrics)
     count = clip_count(points)
     header = ("network", *(f"{table_title(metric)} against bicubic" for metric in metrics))
