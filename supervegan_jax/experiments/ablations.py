@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from supervegan_jax.experiments.findings import BETTER, Finding, by_metric, stage_claim
+from supervegan_jax.experiments.findings import BETTER, Finding, draw_findings, stage_claim
 from supervegan_jax.experiments.gains import Measured, clip_count, difference, over_bicubic
-from supervegan_jax.experiments.outcome import Outcome, draw_differences
-from supervegan_jax.rate_distortion.clip_table import ClipTable, table_title
+from supervegan_jax.experiments.outcome import Outcome
 from supervegan_jax.rate_distortion.curves import Point, names
 
 FULL, NO_PROGRESS, NO_MSE_A = "", "no_prog", "no_mse_a"  # as `training.phases.ABLATIONS`
@@ -46,9 +45,8 @@ def describe(
     for (ablation, scale), curves in variants.items():
         title = f"{scale}x at {kbps[scale]} kbit/s, {TITLES[ablation]}"
         measured += Measured(title, curves, scale, kbps[scale]).stages()
-    rows, gains = over_bicubic(points, measured, codec=codec, metrics=metrics)
-    header = ("network", *(f"{table_title(metric)} against bicubic" for metric in metrics))
-    table = ClipTable(f"Ablations, {codec}, {count}; mean [95 %]", header, tuple(rows))
+    title = f"Ablations, {codec}, {count}"
+    table, gains = over_bicubic(points, measured, title, codec=codec, metrics=metrics)
     found_all = findings(points, variants, codec=codec, kbps=kbps)
     values: dict[str, Any] = {
         "codec": codec,
@@ -58,8 +56,7 @@ def describe(
         "gains_over_bicubic": gains,
         "findings": [found.to_json() for found in found_all],
     }
-    lines = by_metric(found_all)
-    drawings = {"findings": partial(draw_differences, lines, count)} if lines else {}
+    drawings = {"findings": partial(draw_findings, found_all, count)} if found_all else {}
     return Outcome((table,), tuple(map(str, found_all)), values, drawings)
 
 

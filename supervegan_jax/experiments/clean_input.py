@@ -11,10 +11,9 @@ from functools import partial
 from typing import Any
 
 from supervegan_jax.evaluation.scoring import METRICS
-from supervegan_jax.experiments.findings import Finding, by_metric
+from supervegan_jax.experiments.findings import Finding, draw_findings
 from supervegan_jax.experiments.gains import Measured, clip_count, difference, over_bicubic
-from supervegan_jax.experiments.outcome import Outcome, draw_differences
-from supervegan_jax.rate_distortion.clip_table import ClipTable, table_title
+from supervegan_jax.experiments.outcome import Outcome
 from supervegan_jax.rate_distortion.curves import Point, names
 
 
@@ -89,10 +88,9 @@ def describe(
             if gain is not None:
                 sign = 1 if METRICS[metric].higher_is_better else -1
                 found.append(Finding(claim, metric, pair.scale, gain, sign))
-    rows, gains = over_bicubic(points, measured, codec=codec, metrics=metrics)
     count = clip_count(points)
-    header = ("network", *(f"{table_title(metric)} against bicubic" for metric in metrics))
-    table = ClipTable(f"Clean training input, {codec}, {count}; mean [95 %]", header, tuple(rows))
+    title = f"Clean training input, {codec}, {count}"
+    table, gains = over_bicubic(points, measured, title, codec=codec, metrics=metrics)
     values: dict[str, Any] = {
         "codec": codec,
         "pairs": [dataclasses.asdict(pair) for pair in pairs],
@@ -100,6 +98,5 @@ def describe(
         "gains_over_bicubic": gains,
         "findings": [one.to_json() for one in found],
     }
-    lines = by_metric(found)
-    drawings = {"clean_input": partial(draw_differences, lines, count)} if lines else {}
+    drawings = {"clean_input": partial(draw_findings, found, count)} if found else {}
     return Outcome((table,), tuple(map(str, found)), values, drawings)

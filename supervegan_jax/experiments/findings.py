@@ -1,10 +1,12 @@
-"""A finding of the paper put to the test: a difference with its interval, and a verdict."""
+"""A claim put to the test: a difference with its interval, and a verdict."""
 
 import dataclasses
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from supervegan_jax.evaluation.bootstrap import Interval
+from supervegan_jax.experiments.outcome import draw_differences
 from supervegan_jax.rate_distortion.clip_table import shown_difference, table_title
 
 HOLDS, FAILS, OPEN = "holds", "does not hold", "not decided"
@@ -14,14 +16,14 @@ BETTER = {"lpips": -1, "psnr": 1}
 
 @dataclasses.dataclass(frozen=True)
 class Finding:
-    """One of the paper's findings, put to the test.
+    """A claim, most of them the paper's findings, put to the test.
 
     Attributes:
-      claim: the paper's.
+      claim: in words.
       metric: a key of `METRICS`.
       scale: of the networks.
       difference: of the scores, in the direction that `expected_sign` is about.
-      expected_sign: 1 if the paper finds it above 0, -1 below.
+      expected_sign: 1 if the claim is that it is above 0, -1 below.
     """
 
     claim: str
@@ -47,12 +49,13 @@ class Finding:
         return dataclasses.asdict(self) | {"verdict": self.verdict}
 
 
-def by_metric(found: Sequence[Finding]) -> dict[str, list[tuple[str, Interval]]]:
-    """The claims and their differences, metric by metric, for `outcome.draw_differences`."""
-    return {
+def draw_findings(found: Sequence[Finding], title: str, path: Path) -> None:
+    """Draws the differences, a panel for each metric, as a PNG."""
+    lines = {
         metric: [(f"{f.scale}x: {f.claim}", f.difference) for f in found if f.metric == metric]
         for metric in dict.fromkeys(one.metric for one in found)
     }
+    draw_differences(lines, title, path)
 
 
 def stage_claim(stage: str, metric: str, scale: int) -> tuple[str, int] | None:

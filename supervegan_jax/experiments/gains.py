@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from supervegan_jax.evaluation.bootstrap import Interval, mean_interval
-from supervegan_jax.rate_distortion.clip_table import Cell, shown_difference
+from supervegan_jax.rate_distortion.clip_table import Cell, ClipTable, shown_difference, table_title
 from supervegan_jax.rate_distortion.curves import Point, comparable, names, select
 from supervegan_jax.rate_distortion.settings import BICUBIC
 
@@ -103,12 +103,18 @@ class Measured:
 
 
 def over_bicubic(
-    points: Sequence[Point], measured: Sequence[Measured], *, codec: str, metrics: Sequence[str]
-) -> tuple[list[tuple[str, tuple[Cell, ...]]], list[dict[str, Any]]]:
-    """A row for each of `measured`, what it has over bicubic enlargement by each metric.
+    points: Sequence[Point],
+    measured: Sequence[Measured],
+    title: str,
+    *,
+    codec: str,
+    metrics: Sequence[str],
+) -> tuple[ClipTable, list[dict[str, Any]]]:
+    """What each of `measured` has over bicubic enlargement by each metric.
 
     Returns:
-      The rows, with "-" where `difference` finds none, and the same as JSON objects, without those.
+      The table, a row each, with "-" where `difference` finds none, and the same as JSON objects,
+      without those.
     """
     rows, gains = [], []
     for one in measured:
@@ -121,7 +127,8 @@ def over_bicubic(
             if found is not None:
                 gains.append({"name": one.title, "metric": metric, **dataclasses.asdict(found)})
         rows.append((one.title, tuple(cells)))
-    return rows, gains
+    header = ("network", *(f"{table_title(metric)} against bicubic" for metric in metrics))
+    return ClipTable(f"{title}; mean [95 %]", header, tuple(rows)), gains
 
 
 def clip_count(points: Sequence[Point]) -> str:

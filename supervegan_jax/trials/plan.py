@@ -59,6 +59,11 @@ class Trial:
         """How much larger the network makes its input."""
         return int(self.config.model.scale)
 
+    @property
+    def trained_kbps(self) -> int:
+        """Target bitrate of what it is trained on, the first of several."""
+        return int(self.config.prepare.bitrates_kbps[0])
+
 
 def set_field(config: ConfigDict, text: str) -> None:
     """Changes a field as "trials.srvgg.data.batch_size=4" says; tuples are "seeds=0,1".

@@ -97,7 +97,7 @@ def _ablations(
 def _training_bitrate(
     config: ConfigDict, points: Sequence[Point], trained: Sequence[Trained], heavy: Sequence[Cost]
 ) -> Outcome:
-    kbps = {one.trial.name: one.trial.config.prepare.bitrates_kbps[0] for one in trained}
+    kbps = {one.trial.name: one.trial.trained_kbps for one in trained}
     rates = dict(sorted(kbps.items(), key=lambda pair: pair[1]))
     found = training_bitrate.effects(points, rates, codec=config.codecs[0], metrics=config.metrics)
     tables = training_bitrate.to_tables(found, rates)
@@ -127,10 +127,7 @@ def pairs(trials: Sequence[Trial]) -> list[clean_input.Pair]:
       ValueError: as `clean_input.pair_up`.
     """
     return [
-        clean_input.pair_up(
-            scale,
-            {t.name: t.config.prepare.bitrates_kbps[0] for t in trials if t.scale == scale},
-        )
+        clean_input.pair_up(scale, {t.name: t.trained_kbps for t in trials if t.scale == scale})
         for scale in sorted({t.scale for t in trials}, reverse=True)
     ]
 
